@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
+from operator import attrgetter
 from typing import Any
 
 from crmsync.attempt import Attempt, begin_attempt, crms_left, taking_part
@@ -14,7 +15,8 @@ from crmsync.connector import MissingField
 from crmsync.errors import ConfigError, Unavailable
 from crmsync.failpoint import failpoint
 from crmsync.model import Odd, Owner, Page, Ref
-from crmsync.odd_pages import naming_odd, refuse_odd_page
+from crmsync.odd_pages import naming_odd
+from crmsync.page_groups import group_pages
 from crmsync.planning.apply import resolve_unknown
 from crmsync.planning.desk import Setting
 from crmsync.pull_events import pull_all_events
@@ -258,8 +260,7 @@ def _pull_contacts(
         with work.store.read() as reading:
             unread = read_odd_records(reading, crm)
         odd += _read_by_id(work, crm, unread, partial(save, run=result.run))
-        for page in pages(cursor):
-            refuse_odd_page(crm, page)
+        for page in group_pages(crm, pages(cursor), attrgetter("ref")):
             odd += page.odd
             with work.store.begin() as writing:
                 save(writing, run=result.run, items=page.items)
@@ -285,8 +286,7 @@ def _pull_activities(work: Work, result: Result, crm: str, pages: Pages, *, full
         with work.store.begin() as writing:
             full_pull.begin_tracking(writing, crm, key)
     with naming_odd(result, crm) as odd:
-        for page in pages(cursor):
-            refuse_odd_page(crm, page)
+        for page in group_pages(crm, pages(cursor), attrgetter("id")):
             odd += page.odd
             with work.store.begin() as writing:
                 save_activities(writing, result.run, page.items)

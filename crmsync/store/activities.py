@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, func, select, update
@@ -14,7 +13,7 @@ from crmsync.store.clean import clean_items
 from crmsync.store.feed_days import DAY, add_feed_days
 from crmsync.store.records import ids_by_ref, mark_dirty
 from crmsync.store.schema import activity, activity_owner, counter, fact, record
-from crmsync.store.sql import IN_LIST, dump_json, in_chunks, plain_rows, upsert
+from crmsync.store.sql import dump_json, one_of, plain_rows, upsert, write_many
 from crmsync.store.tombstones import forgotten_refs
 
 COUNTED = "counter:"
@@ -46,10 +45,12 @@ def count_activities(connection: Connection, run: str, contacts: Mapping[int, Co
 
     The first sight of a counter yields one activity: when the others happened nobody knows.
     """
-    before: dict[tuple[int, str], int] = {}
-    for some in in_chunks(contacts, IN_LIST):
-        query = select(counter.c.record, counter.c.kind, counter.c.count).where(counter.c.record.in_(some))
-        before |= {(row_id, kind): count for row_id, kind, count in connection.execute(query)}
+    if not contacts:
+        return
+    query = select(counter.c.record, counter.c.kind, counter.c.count).where(one_of(counter.c.record, contacts))
+    before: dict[tuple[int, str], int] = {
+        (row_id, kind): count for row_id, kind, count in plain_rows(connection, query)
+    }
     moved = [
         (row_id, kind)
         for row_id, each in contacts.items()
@@ -68,16 +69,13 @@ def count_activities(connection: Connection, run: str, contacts: Mapping[int, Co
 
 def _last_counted(connection: Connection, row_ids: Iterable[int]) -> dict[tuple[int, str], int]:
     """When each kind of activity that comes from a counter happened last on these contacts (seconds)."""
-    found: dict[tuple[int, str], int] = {}
-    for some in in_chunks(sorted(row_ids), IN_LIST):
-        query = (
-            select(activity.c.record, fact.c.kind, func.max(activity.c.at))
-            .join(fact, fact.c.id == activity.c.fact)
-            .where(activity.c.record.in_(some), activity.c.id.startswith(COUNTED))
-            .group_by(activity.c.record, fact.c.kind)
-        )
-        found |= {(row_id, kind): at for row_id, kind, at in connection.execute(query)}
-    return found
+    query = (
+        select(activity.c.record, fact.c.kind, func.max(activity.c.at))
+        .join(fact, fact.c.id == activity.c.fact)
+        .where(one_of(activity.c.record, row_ids), activity.c.id.startswith(COUNTED))
+        .group_by(activity.c.record, fact.c.kind)
+    )
+    return {(row_id, kind): at for row_id, kind, at in plain_rows(connection, query)}
 
 
 def _gains(each: Contact, kind: str, now: Counter, had: int | None, last: int | None) -> list[Activity]:
@@ -108,27 +106,24 @@ def save_activities(connection: Connection, run: str, items: Sequence[Activity])
     latest = {(each.ref.crm, each.id, each.ref): each for each in clean_items(items)}
     if not latest:
         return
-    forgotten = forgotten_refs(connection, {each.ref for each in latest.values()})
-    # As if the CRM had deleted it: what was stored for an id is replaced, and with nothing of theirs.
-    latest = {key: replace(each, gone=True) if each.ref in forgotten else each for key, each in latest.items()}
-    ids = _ids_with_stubs(connection, run, {each.ref for each in latest.values() if not each.gone})
-    facts = _fact_ids(
-        connection, {(each.kind, dump_json(dict(each.attributes))) for each in latest.values() if not each.gone}
-    )
-    owners = _owner_ids(connection, {(each.ref.crm, each.owner) for each in latest.values() if each.owner})
+    if forgotten := forgotten_refs(connection, {each.ref for each in latest.values()}):
+        # As if the CRM had deleted it: what was stored for an id is replaced, and with nothing of theirs.
+        latest = {key: replace(each, gone=True) if each.ref in forgotten else each for key, each in latest.items()}
+    there = {key: each for key, each in latest.items() if not each.gone}
+    ids = _ids_with_stubs(connection, run, {each.ref for each in there.values()})
+    told = {key: (each.kind, dump_json(dict(each.attributes))) for key, each in there.items()}
+    facts = _fact_ids(connection, {*told.values()})
+    owners = _owner_ids(connection, {(each.ref.crm, each.owner) for each in there.values() if each.owner})
     kinds = {fact_id: kind for (kind, _attributes), fact_id in facts.items()}
     wanted = {
-        (each.ref.crm, each.id, ids[each.ref]): _Stored(
-            int(each.at.timestamp()),
-            facts[each.kind, dump_json(dict(each.attributes))],
-            owners.get((each.ref.crm, each.owner or "")),
-        )
-        for each in latest.values()
-        if not each.gone and _datable(each.at)
+        (crm, activity_id, ids[ref]): _Stored(int(seconds), facts[told[key]], owners.get((crm, each.owner or "")))
+        for key, each in there.items()
+        for crm, activity_id, ref in (key,)
+        if 0 <= (seconds := each.at.timestamp()) < LATEST
     }
-    stored = _stored_activities(connection, {(crm, activity_id) for crm, activity_id, _ref in latest})
+    stored = _stored_activities(connection, latest)
     lost = [key for key in stored if key not in wanted]
-    changed = [key for key in wanted if stored.get(key) != wanted[key]]
+    changed = [key for key, it in wanted.items() if stored.get(key) != it]
     # Whose it is moves no score, and is nothing new.
     gained = [key for key in changed if key not in stored or stored[key][:2] != wanted[key][:2]]
     for crm, activity_id, row_id in lost:
@@ -138,37 +133,39 @@ def save_activities(connection: Connection, run: str, items: Sequence[Activity])
     upsert(
         connection,
         activity,
-        [{"crm": key[0], "id": key[1], "record": key[2], **wanted[key]._asdict()} for key in changed],
+        [
+            {"crm": key[0], "id": key[1], "record": key[2], "at": it.at, "fact": it.fact, "owner": it.owner}
+            for key, it in zip(changed, map(wanted.__getitem__, changed), strict=True)
+        ],
     )
     # Of what is new alone, or a repeat would count twice.
     were = _kinds_of(connection, {stored[key].fact for key in gained if key in stored})
     days = {key: (kinds[wanted[key].fact], wanted[key].at // DAY) for key in gained}
     new = [k for k in gained if k not in stored or (were.get(stored[k].fact), stored[k].at // DAY) != days[k]]
-    add_feed_days(connection, ((key[0], kinds[wanted[key].fact], wanted[key].at) for key in new))
+    add_feed_days(connection, ((key[0], *days[key]) for key in new))
     # What is new is no edit; what somebody took away is, and the guard counts the score that falls as odd.
-    mark_dirty(connection, sorted({key[2] for key in gained}))
-    mark_dirty(connection, sorted({key[2] for key in lost}), edited=True)
+    mark_dirty(connection, {key[2] for key in gained})
+    mark_dirty(connection, {key[2] for key in lost}, edited=True)
     _uncount(connection, {(key[2], kinds[it.fact]) for key, it in wanted.items() if not key[1].startswith(COUNTED)})
 
 
 def _uncount(connection: Connection, told: set[tuple[int, str]]) -> None:
     """Take back what was counted of a kind on each record of which the CRM now tells it: it would count twice."""
-    for kind in sorted({kind for _, kind in told}):
-        for some in in_chunks((row_id for row_id, each in told if each == kind), IN_LIST):
-            query = select(counter.c.record).where(counter.c.record.in_(some), counter.c.kind == kind)
-            if counted := list(connection.scalars(query)):
-                of_kind = activity.c.id.startswith(COUNTED) & activity.c.id.contains(f":{kind}:", autoescape=True)
-                theirs = activity.c.record.in_(counted), of_kind
-                gone = connection.execute(select(activity.c.crm, activity.c.at).where(*theirs)).all()
-                add_feed_days(connection, ((crm, kind, at) for crm, at in gone), sign=-1)
-                connection.execute(delete(activity).where(*theirs))
-                connection.execute(delete(counter).where(counter.c.record.in_(counted), counter.c.kind == kind))
-                mark_dirty(connection, counted)
+    query = select(counter.c.record, counter.c.kind).where(one_of(counter.c.record, {row_id for row_id, _ in told}))
+    counted = {(row_id, kind) for row_id, kind in connection.execute(query)} & told
+    for kind in sorted({kind for _, kind in counted}):
+        row_ids = sorted(row_id for row_id, each in counted if each == kind)
+        of_kind = activity.c.id.startswith(COUNTED) & activity.c.id.contains(f":{kind}:", autoescape=True)
+        theirs = one_of(activity.c.record, row_ids), of_kind
+        gone = connection.execute(select(activity.c.crm, activity.c.at).where(*theirs)).all()
+        add_feed_days(connection, ((crm, kind, at // DAY) for crm, at in gone), sign=-1)
+        connection.execute(delete(activity).where(*theirs))
+        connection.execute(delete(counter).where(one_of(counter.c.record, row_ids), counter.c.kind == kind))
+        mark_dirty(connection, row_ids)
 
 
-def _datable(at: datetime) -> bool:
-    """Seconds are kept in 32 bits without a sign: an instant before 1970 or after 2105 is a mistake in the CRM."""
-    return 0 <= at.timestamp() < 2**32
+LATEST = 2**32
+"""Seconds are kept in 32 bits without a sign: an instant before 1970 or after 2105 is a mistake in the CRM."""
 
 
 class _Stored(NamedTuple):
@@ -179,18 +176,21 @@ class _Stored(NamedTuple):
     owner: int | None
 
 
-def _stored_activities(connection: Connection, ids: Iterable[tuple[str, str]]) -> dict[tuple[str, str, int], _Stored]:
-    found: dict[tuple[str, str, int], _Stored] = {}
-    by_crm: dict[str, list[str]] = {}
-    for crm, activity_id in ids:
-        by_crm.setdefault(crm, []).append(activity_id)
-    for crm, all_ids in by_crm.items():
-        for some in in_chunks(all_ids, IN_LIST):
-            query = select(activity).where(activity.c.crm == crm, activity.c.id.in_(some))
-            found |= {
-                (row.crm, row.id, row.record): _Stored(row.at, row.fact, row.owner) for row in connection.execute(query)
-            }
-    return found
+def _stored_activities(
+    connection: Connection, keys: Iterable[tuple[str, str, Ref]]
+) -> dict[tuple[str, str, int], _Stored]:
+    by_crm: dict[str, set[str]] = {}
+    for crm, activity_id, _ref in keys:
+        by_crm.setdefault(crm, set()).add(activity_id)
+    it = activity.c
+    columns = select(it.crm, it.id, it.record, it.at, it.fact, it.owner)
+    return {
+        (crm, activity_id, row_id): _Stored(at, fact_id, owner)
+        for of, ids in by_crm.items()
+        for crm, activity_id, row_id, at, fact_id, owner in plain_rows(
+            connection, columns.where(it.crm == of, one_of(it.id, ids))
+        )
+    }
 
 
 def _ids_with_stubs(connection: Connection, run: str, refs: set[Ref]) -> dict[Ref, int]:
@@ -199,7 +199,7 @@ def _ids_with_stubs(connection: Connection, run: str, refs: set[Ref]) -> dict[Re
     missing = sorted(refs - ids.keys())
     if missing:
         rows = [{"crm": ref.crm, "kind": ref.kind, "ref_id": ref.id, "seen_run": ""} for ref in missing]
-        connection.execute(record.insert(), rows)
+        write_many(connection, record.insert(), rows)
         ids |= ids_by_ref(connection, missing)
     return ids
 
@@ -215,37 +215,40 @@ def _owner_ids(connection: Connection, owners: set[tuple[str, str]]) -> dict[tup
 
 
 def _known_owners(connection: Connection, owners: Collection[tuple[str, str]]) -> dict[tuple[str, str], int]:
-    found: dict[tuple[str, str], int] = {}
+    if not owners:
+        return {}
     it = activity_owner.c
-    for some in in_chunks(sorted({owner_id for _crm, owner_id in owners}), IN_LIST):
-        query = select(it.crm, it.owner, it.id).where(it.owner.in_(some))
-        found |= {(crm, owner_id): row_id for crm, owner_id, row_id in connection.execute(query)}
-    return found
+    query = select(it.crm, it.owner, it.id).where(one_of(it.owner, {owner_id for _crm, owner_id in owners}))
+    return {(crm, owner_id): row_id for crm, owner_id, row_id in plain_rows(connection, query)}
 
 
 def _kinds_of(connection: Connection, facts: Collection[int]) -> dict[int, str]:
-    found: dict[int, str] = {}
-    for some in in_chunks(sorted(facts), IN_LIST):
-        query = select(fact.c.id, fact.c.kind).where(fact.c.id.in_(some))
-        found |= dict(plain_rows(connection, query))
-    return found
+    if not facts:
+        return {}
+    return dict(plain_rows(connection, select(fact.c.id, fact.c.kind).where(one_of(fact.c.id, facts))))
 
 
 def _fact_ids(connection: Connection, facts: set[tuple[str, str]]) -> dict[tuple[str, str], int]:
-    ordered = sorted(facts)
-    found = _known_facts(connection, ordered)
-    missing = [each for each in ordered if each not in found]
+    found = _known_facts(connection, facts)
+    missing = sorted(facts - found.keys())
     if missing:
-        connection.execute(fact.insert(), [{"kind": kind, "attributes": attributes} for kind, attributes in missing])
+        write_many(
+            connection, fact.insert(), [{"kind": kind, "attributes": attributes} for kind, attributes in missing]
+        )
         found |= _known_facts(connection, missing)
     return found
 
 
-def _known_facts(connection: Connection, facts: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
-    found: dict[tuple[str, str], int] = {}
-    for some in in_chunks(facts, IN_LIST):
-        query = select(fact.c.kind, fact.c.attributes, fact.c.id).where(
-            fact.c.attributes.in_({attributes for _kind, attributes in some})
+def _known_facts(connection: Connection, facts: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    by_kind: dict[str, list[str]] = {}
+    for kind, attributes in facts:
+        by_kind.setdefault(kind, []).append(attributes)
+    # By kind, because that is how the index begins.
+    return {
+        (kind, attributes): fact_id
+        for kind, theirs in by_kind.items()
+        for attributes, fact_id in plain_rows(
+            connection,
+            select(fact.c.attributes, fact.c.id).where(fact.c.kind == kind, one_of(fact.c.attributes, theirs)),
         )
-        found |= {(kind, attributes): fact_id for kind, attributes, fact_id in connection.execute(query)}
-    return found
+    }

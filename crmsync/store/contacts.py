@@ -33,7 +33,7 @@ from crmsync.store.schema import (
     past_field,
     record,
 )
-from crmsync.store.sql import IN_LIST, dump_json, in_chunks, to_ms, upsert
+from crmsync.store.sql import dump_json, one_of, to_ms, upsert, write_many
 from crmsync.store.tombstones import find_forgotten
 
 TOUCHES = 5
@@ -96,8 +96,8 @@ def save_contacts(
     _stamp(connection, {ref: rows[ref] for ref in unchanged}, stored)
     save_companies(connection, latest.values())
     others |= {*people_around(connection, movers)} if movers else set()
-    for some in in_chunks(sorted(others), IN_LIST):
-        connection.execute(update(record).where(record.c.person.in_(some)).values(dirty=True))
+    if others:
+        connection.execute(update(record).where(one_of(record.c.person, others)).values(dirty=True))
     ids = ids_by_ref(connection, latest)
     own = ids_by_exact_ref(connection, latest)
     # `ids` lead from a merged record to its survivor, of which nothing may be cleared or erased: hence its own row.
@@ -246,15 +246,13 @@ def _write_contacts(
 ) -> None:
     fresh = [row for ref, row in rows.items() if ref not in stored]
     again = [{**row, "row_id": stored[ref]["id"]} for ref, row in rows.items() if ref in stored]
-    if fresh:
-        connection.execute(record.insert(), fresh)
-    if again:
-        connection.execute(update(record).where(record.c.id == bindparam("row_id")), again)
+    write_many(connection, record.insert(), fresh)
+    write_many(connection, update(record).where(record.c.id == bindparam("row_id")), again)
 
 
 def _touch(connection: Connection, run: str, ids: Sequence[int]) -> None:
-    for some in in_chunks(ids, IN_LIST):
-        connection.execute(update(record).where(record.c.id.in_(some)).values(seen_run=run))
+    if ids:
+        connection.execute(update(record).where(one_of(record.c.id, ids)).values(seen_run=run))
 
 
 def _keep_past_fields(

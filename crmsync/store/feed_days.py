@@ -9,18 +9,18 @@ from sqlalchemy import Connection, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from crmsync.store.schema import feed_day
-from crmsync.store.sql import plain_rows
+from crmsync.store.sql import plain_rows, write_many
 
 DAY = 86_400
 """Seconds in a day of UTC."""
 
 
 def add_feed_days(connection: Connection, happened: Iterable[tuple[str, str, int]], sign: int = 1) -> None:
-    """Count activities (CRM, kind, seconds since 1970) on their days; what a CRM takes away later stays counted.
+    """Count activities (CRM, kind, day since 1970) on their days; what a CRM takes away later stays counted.
 
     With `sign` -1 they are no longer counted.
     """
-    counts = Counter((crm, kind, at // DAY) for crm, kind, at in happened)
+    counts = Counter(happened)
     if not counts:
         return
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
@@ -30,7 +30,7 @@ def add_feed_days(connection: Connection, happened: Iterable[tuple[str, str, int
     rows = [
         dict(zip((*keys, "activities"), (*key, sign * number), strict=True)) for key, number in sorted(counts.items())
     ]
-    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=more), rows)
+    write_many(connection, statement.on_conflict_do_update(index_elements=keys, set_=more), rows)
 
 
 def read_feed_days(connection: Connection) -> dict[tuple[str, str], dict[int, int]]:

@@ -26,7 +26,7 @@ from crmsync.store.schema import (
     stage_entry,
     writer,
 )
-from crmsync.store.sql import IN_LIST, dump_json, in_chunks, upsert
+from crmsync.store.sql import IN_LIST, dump_json, in_chunks, upsert, write_many
 from crmsync.store.tombstones import forgotten_refs
 from crmsync.store.versions import add_version
 
@@ -308,8 +308,7 @@ def add_changes(
         }
         for row_id, each in changes
     ]  # fmt: skip
-    if rows:
-        connection.execute(change.insert(), rows)
+    write_many(connection, change.insert(), rows)
 
 
 def copy_changes(connection: Connection, run_id: str, rows: Sequence[JournalRow], now: int) -> None:

@@ -27,7 +27,7 @@ from crmsync.store.schema import (
     person,
     record,
 )
-from crmsync.store.sql import IN_LIST, begins_with, dump_json, id_range, in_chunks, plain_rows, upsert
+from crmsync.store.sql import IN_LIST, begins_with, dump_json, id_range, in_chunks, plain_rows, upsert, write_many
 
 PEOPLE_AT_ONCE = 100_000
 """People scored in one go: bounds memory, and each distinct title is read once in so many people."""
@@ -117,7 +117,7 @@ def set_due(connection: Connection, due: Mapping[int, int]) -> None:
     """Store when time will next change these people's scores, which it has not done now."""
     if due:
         statement = update(person).where(person.c.id == bindparam("person_id")).values(due=bindparam("then"))
-        connection.execute(statement, [{"person_id": each, "then": then} for each, then in due.items()])
+        write_many(connection, statement, [{"person_id": each, "then": then} for each, then in due.items()])
 
 
 def set_model(connection: Connection, first: int, last: int, model: str, plan: str) -> None:
@@ -286,7 +286,7 @@ def save_decisions(connection: Connection, rows: Sequence[Decided]) -> None:
         given = [
             {"person_id": each.person_id, **{f"now_{name}": getattr(each, name) for name in names}} for each in rows
         ]
-        connection.execute(statement.values(values), given)
+        write_many(connection, statement.values(values), given)
 
 
 def destination_counts(connection: Connection) -> dict[tuple[str, str], int]:

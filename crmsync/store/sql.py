@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from operator import itemgetter
 from typing import Any, TypeVar
 
 import orjson
-from sqlalchemy import Connection, func, select
+from sqlalchemy import BigInteger, Boolean, Connection, Dialect, FunctionElement, Integer, Text, bindparam, func, select
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import Table
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.types import TypeDecorator
 
 IN_LIST = 5_000
 """Values in one IN list: SQLite takes 32,766 parameters, PostgreSQL 65,535."""
@@ -42,11 +45,53 @@ def from_ms(at: int) -> datetime:
     return datetime.fromtimestamp(at / 1000, UTC)
 
 
-LONGEST_LIST = 30_000
-"""Values in one condition: SQLite takes 32,766."""
+class _List(TypeDecorator[Any]):
+    """Values of one kind as a single parameter: an array for PostgreSQL, JSON for SQLite, which has no arrays."""
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, of: type[BigInteger] | type[Text]) -> None:
+        super().__init__()
+        self.of = of
+
+    def load_dialect_impl(self, dialect: Dialect) -> Any:
+        return dialect.type_descriptor(postgresql.ARRAY(self.of) if dialect.name == "postgresql" else Text())
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
+        return value if dialect.name == "postgresql" else orjson.dumps(value).decode()
 
 
-def upsert(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
+class _OneOf(FunctionElement[bool]):
+    type = Boolean()
+    inherit_cache = True
+
+    def self_group(self, against: Any = None) -> Any:
+        # Else SQLAlchemy writes "= 1" behind it for SQLite, and no index serves it.
+        return self
+
+
+@compiles(_OneOf, "sqlite")
+def _in_json(element: _OneOf, compiler: SQLCompiler, **kwargs: Any) -> str:
+    column, values = (compiler.process(each, **kwargs) for each in element.clauses)
+    return f"{column} IN (SELECT value FROM json_each({values}))"
+
+
+@compiles(_OneOf, "postgresql")
+def _in_array(element: _OneOf, compiler: SQLCompiler, **kwargs: Any) -> str:
+    column, values = (compiler.process(each, **kwargs) for each in element.clauses)
+    return f"{column} = ANY({values})"
+
+
+def one_of(column: Any, values: Iterable[int] | Iterable[str]) -> Any:
+    """A condition that a column has one of these values, however many: they are one parameter, where `in_` makes one of
+    each and a statement of its own for each length.
+    """
+    kind = BigInteger if isinstance(column.type, Integer) else Text
+    return _OneOf(column, bindparam(None, [*values], type_=_List(kind)))
+
+
+def upsert(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert rows, or overwrite the given columns of those whose primary key is there. All rows have the same keys."""
     if not rows:
         return
@@ -58,14 +103,29 @@ def upsert(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> 
         statement = statement.on_conflict_do_update(index_elements=keys, set_=changing)
     else:
         statement = statement.on_conflict_do_nothing(index_elements=keys)
-    connection.execute(statement, rows)
+    write_many(connection, statement, rows)
+
+
+def write_many(connection: Connection, statement: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Execute a statement for each row of values, which all have the same keys: numbers, texts, bytes and booleans.
+
+    The driver gets them as they are; what SQLAlchemy does with each value takes longer than SQLite to store it.
+    """
+    if not rows:
+        return
+    compiled = statement.compile(dialect=connection.dialect, column_keys=list(rows[0]))
+    given: Sequence[Any] = rows
+    if compiled.positional:
+        names = compiled.positiontup
+        given = [*map(itemgetter(*names), rows)] if len(names) > 1 else [(row[names[0]],) for row in rows]
+    connection.exec_driver_sql(compiled.string, given)
 
 
 def id_range(column: Any, ids: Sequence[int]) -> Any:
     """A condition that finds at least these ids (ascending): a range, many times cheaper, where they lie close."""
-    if ids and (ids[-1] - ids[0] < 4 * len(ids) or len(ids) > LONGEST_LIST):
+    if ids and ids[-1] - ids[0] < 4 * len(ids):
         return column.between(ids[0], ids[-1])
-    return column.in_(ids)
+    return one_of(column, ids)
 
 
 LAST = "\U0010ffff"
@@ -101,7 +161,8 @@ def plain_rows(connection: Connection, query: Any) -> Iterator[tuple[Any, ...]]:
     SQLAlchemy's own rows take longer to make than SQLite takes to find them.
     """
     with connection.execute(query) as result:
-        yield from iter(result.cursor.fetchone, None)
+        while rows := result.cursor.fetchmany(1_000):
+            yield from rows
 
 
 def column_chunks(connection: Connection, query: Any, size: int = 1_000) -> Iterator[list[list[Any]]]:

@@ -46,6 +46,7 @@ DOING = APPLY | {
     "crmsync.elapsed",
     "crmsync.failpoint",
     "crmsync.odd_pages",
+    "crmsync.page_groups",
     "crmsync.pull",
     "crmsync.pull_events",
     "crmsync.pull_history",

@@ -349,7 +349,7 @@ def test_people_who_are_not_contacted_in_time_are_told(world, sink):
 def test_a_feed_that_is_silent_is_told(world, sink):
     today = int(world.at.timestamp()) // DAY
     with world.store.begin() as writing:
-        add_feed_days(writing, [("hubspot", "meeting_held", (today - 20 - day) * DAY) for day in range(25)])
+        add_feed_days(writing, [("hubspot", "meeting_held", today - 20 - day) for day in range(25)])
     world.run()
     (line,) = said_of(sink, "meeting_held")
     assert line.startswith("New: no meeting_held from hubspot for 20 days.")

@@ -1,0 +1,61 @@
+"""Pages of a pull, several in one: each transaction costs as much as storing hundreds of items."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from typing import TypeVar
+
+from crmsync.model import Page
+from crmsync.odd_pages import refuse_odd_page
+
+ITEMS = 10_000
+"""Items that are stored at once: some ten megabytes."""
+
+SECONDS = 5.0
+"""How long what a slow CRM answered may wait to be stored."""
+
+T = TypeVar("T")
+
+
+def group_pages(crm: str, pages: Iterable[Page[T]], key: Callable[[T], Hashable]) -> Iterator[Page[T]]:
+    """The pages of a CRM in order, several as one with the cursor of the last; no two of one have an item of a `key`.
+
+    What came before an error is there before it is raised. Raises `Unavailable` for a page that is no answer.
+    """
+    group: list[Page[T]] = []
+    keys: set[Hashable] = set()
+    begun = time.monotonic()
+    try:
+        for page in pages:
+            refuse_odd_page(crm, page)
+            own = {key(each) for each in page.items}
+            # Of an item that comes again, the page says all there is; the one before must not add to it.
+            if group and (not keys.isdisjoint(own) or len(keys) + len(own) > ITEMS or _is_old(begun)):
+                yield _join(group)
+                group, keys = [], set()
+            if not group:
+                begun = time.monotonic()
+            group.append(page)
+            keys |= own
+    except Exception:
+        if group:
+            yield _join(group)
+        raise
+    if group:
+        yield _join(group)
+
+
+def _is_old(begun: float) -> bool:
+    return time.monotonic() - begun > SECONDS
+
+
+def _join(group: list[Page[T]]) -> Page[T]:
+    if len(group) == 1:
+        return group[0]
+    return Page(
+        [item for page in group for item in page.items],
+        group[-1].cursor,
+        frozenset().union(*(page.whole for page in group)),
+        [each for page in group for each in page.odd],
+    )
