@@ -101,18 +101,18 @@ def score_changed_people(
     for start in range(0, len(wanted), PEOPLE_AT_ONCE):
         some = wanted[start : start + PEOPLE_AT_ONCE].tolist()
         columns, scores, before, excluded = _score(work, tx, some, holds, facts, counted)
-        rows = _score_rows(scores, config, work, run, excluded, names)
         # What is decided or told may change by time alone, although no line of a score does.
         moved = dirty | {each for each in some if timed and each in before and before[each].due <= now}
-        news = [place for place, row in enumerate(rows) if row["id"] in moved or _is_news(before.get(row["id"]), row)]
+        told = _told(scores, config, excluded)
+        news = _find_news(scores, told, before, names[1], moved)
         if only is None:
-            quiet = {rows[place]["id"]: rows[place]["due"] for place in set(range(len(rows))) - set(news)}
-            # Whoever is no news has a score already (see `_is_news`).
-            set_due(tx, {each: due for each, due in quiet.items() if before[each].due != due})
-            # A range, because 100,000 ids fit into no statement.
-            # Who lies in it and was not scored stays dirty or has no live record.
-            set_model(tx, some[0], some[-1], *names)
-            save_scores(tx, [rows[place] for place in news], before)
+            due = dict(zip(scores.people.tolist(), scores.due.tolist(), strict=True))
+            quiet = due.keys() - {*scores.people[news].tolist()}
+            # Whoever is no news has a score already (see `_find_news`).
+            set_due(tx, {each: due[each] for each in quiet if before[each].due != due[each]})
+            # Who lies between them and was not scored stays dirty or has no live record.
+            set_model(tx, some, *names)
+            save_scores(tx, _score_rows(scores, told, news, work.now_ms, run, names), before)
         work.progress("scored", "", len(some))
         batch = _Batch(columns, scores, news, before, excluded)
         yield from _with_records(tx, work, setting, batch, accounts)
@@ -125,8 +125,9 @@ def store_scores(work: Work, tx: Connection, run: str, holds: Sequence[DeadFeed]
     facts: Facts = {}
     for some in in_chunks(people, PEOPLE_AT_ONCE):
         _columns, scores, before, excluded = _score(work, tx, some, holds, facts, counted)
-        rows = _score_rows(scores, work.config, work, run, excluded, names)
-        save_scores(tx, [row for row in rows if _is_news(before.get(row["id"]), row)], before)
+        told = _told(scores, work.config, excluded)
+        news = _find_news(scores, told, before, names[1])
+        save_scores(tx, _score_rows(scores, told, news, work.now_ms, run, names), before)
 
 
 def _score(
@@ -166,44 +167,65 @@ class _Batch(NamedTuple):
     excluded: Sequence[str]
 
 
-def _is_news(before: StoredScore | None, row: Mapping[str, Any]) -> bool:
-    names = ("lines", "band", "plan", "excluded")
-    return before is None or any(getattr(before, name) != row[name] for name in names)
+class _Told(NamedTuple):
+    """What is stored of a person's score as text: the ledger as JSON, the band, and why they are left out."""
+
+    lines: str
+    band: str
+    excluded: str
 
 
-def _ledgers(scores: Scores) -> list[str]:
+def _find_news(
+    scores: Scores, told: Sequence[_Told], before: Mapping[int, StoredScore], plan: str, moved: Collection[int] = ()
+) -> list[int]:
+    """The places of the people there is news of, those of `moved` in any case."""
+    return [
+        place
+        for place, (person_id, now) in enumerate(zip(scores.people.tolist(), told, strict=True))
+        if person_id in moved
+        or (was := before.get(person_id)) is None
+        or (was.lines, was.band, was.excluded, was.plan) != (*now, plan)
+    ]
+
+
+def _told(scores: Scores, config: Config, excluded: Sequence[str]) -> list[_Told]:
+    """For each person what is told of their score; nothing of those who are left out."""
+    bands = [*config.band_names(), ""]  # a model without bands numbers them -1
+    return [
+        _Told("[]", "", why) if why else _Told(lines, bands[band], "")
+        for lines, band, why in zip(_ledgers(scores), scores.band.tolist(), excluded, strict=True)
+    ]
+
+
+def _ledgers(scores: Scores) -> Iterator[str]:
     """For each person the lines that have points, as JSON: `[[line, hundredths], …]`; they sum to the total."""
-    names = [line.name for line in scores.lines]
     points = np.stack(scores.points, axis=1) if scores.points else np.zeros((len(scores.people), 0), dtype=np.int64)
     rows, lines = np.nonzero(points)
-    entries = [[names[line], value] for line, value in zip(lines.tolist(), points[rows, lines].tolist(), strict=True)]
+    # Text at once: millions of small lists would cost more in the garbage collector than all the rest here.
+    begins = [f"[{dump_json(line.name)}," for line in scores.lines]
+    entries = [
+        f"{begins[line]}{value}]" for line, value in zip(lines.tolist(), points[rows, lines].tolist(), strict=True)
+    ]
     ends = np.searchsorted(rows, np.arange(1, len(points) + 1)).tolist()
-    return [dump_json(entries[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
+    return (f"[{','.join(entries[start:end])}]" for start, end in zip([0, *ends], ends, strict=False))
 
 
 def _score_rows(
-    scores: Scores, config: Config, work: Work, run: str, excluded: Sequence[str], names: tuple[str, str]
+    scores: Scores, told: Sequence[_Told], places: Sequence[int], now: int, run: str, names: tuple[str, str]
 ) -> list[dict[str, Any]]:
-    bands, ledgers = config.band_names(), _ledgers(scores)
-    settings = dict(zip(("model", "plan"), names, strict=True))
+    """The rows to store of the people at some places; `now` in milliseconds."""
+    numbers = [scores.people, scores.fit, scores.behavior, scores.total, scores.due]
+    model, plan = names
     return [
         {
-            "id": int(scores.people[row]),
-            "fit": int(scores.fit[row]),
-            "behavior": int(scores.behavior[row]),
-            "total": int(scores.total[row]),
-            "band": _band(bands, scores.band[row]),
-            "due": int(scores.due[row]),
-            **settings,
-            "scored_at": work.now_ms,
-            "scored_run": run,
-            "lines": ledgers[row],
-            "excluded": "",
-            # Nothing is told of those who are left out.
-            **({"fit": 0, "behavior": 0, "total": 0, "band": "", "lines": "[]", "excluded": why} if why else {}),
+            "id": person_id, "fit": 0 if it.excluded else fit, "behavior": 0 if it.excluded else behavior,
+            "total": 0 if it.excluded else total, "band": it.band, "due": due, "model": model, "plan": plan,
+            "scored_at": now, "scored_run": run, "lines": it.lines, "excluded": it.excluded,
         }
-        for row, why in enumerate(excluded)
-    ]
+        for it, person_id, fit, behavior, total, due in zip(
+            [told[place] for place in places], *(each[places].tolist() for each in numbers), strict=True
+        )
+    ]  # fmt: skip
 
 
 def _with_records(

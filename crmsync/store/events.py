@@ -15,7 +15,7 @@ from crmsync.store.activities import save_activities
 from crmsync.store.clean import clean_items
 from crmsync.store.records import ids_by_ref, save_identity_keys
 from crmsync.store.schema import EVENTS, GONE, activity, feed_day, identity, note, record
-from crmsync.store.sql import IN_LIST, dump_json, in_chunks, upsert
+from crmsync.store.sql import IN_LIST, dump_json, in_chunks, one_of, unindexed, upsert
 from crmsync.store.tombstones import find_buried
 
 KINDS_OF_RECORDS = ("contact", "lead")
@@ -72,13 +72,13 @@ class News(NamedTuple):
 def settle_events(connection: Connection) -> News:
     """Whoever has new events is dirty; to be called once it is settled who is who."""
     it = record.c
-    people = frozenset(connection.scalars(select(it.person).where(it.dirty, EVENTS, it.person.is_not(None)).distinct()))
-    waiting = it.dirty, EVENTS, it.domain != "", it.person.is_(None)
-    domains = frozenset(connection.scalars(select(it.domain).where(*waiting).distinct()))
-    for some in in_chunks(sorted(people), IN_LIST):
-        connection.execute(update(record).where(it.person.in_(some), ~EVENTS).values(dirty=True))
+    query = select(it.id, it.person, it.domain).where(it.dirty, EVENTS)
+    rows = connection.execute(query.where(unindexed(it.person).is_not(None) | (it.domain != ""))).all()
+    people = frozenset(row.person for row in rows if row.person is not None)
+    if people:
+        connection.execute(update(record).where(one_of(it.person, people), ~EVENTS).values(dirty=True))
     connection.execute(update(record).where(it.dirty, EVENTS).values(dirty=False, edited=False))
-    return News(people, domains)
+    return News(people, frozenset(row.domain for row in rows if row.person is None))
 
 
 def note_events(connection: Connection, source: str, unreadable: int, last: Odd | None, now: int) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     Double,
     Index,
     Integer,
@@ -21,6 +22,7 @@ from sqlalchemy import (
     UniqueConstraint,
     and_,
     false,
+    literal_column,
     text,
     true,
 )
@@ -164,12 +166,15 @@ record = Table(
     Index("ix_record_domain", "domain", sqlite_where=text(ADDRESSED), postgresql_where=text(ADDRESSED)),
 )
 
+NOTHING: ColumnElement[str] = literal_column("''")
+"""The empty text in a statement's own words: an index that is for a part of a table is not used for a parameter."""
+
 LIVE = and_(
     record.c.known,
     ~record.c.gone,
     ~record.c.ambiguous,
-    record.c.merged_into == "",
-    record.c.converted_into == "",
+    record.c.merged_into == NOTHING,
+    record.c.converted_into == NOTHING,
 )
 """Records that are scored and may be written."""
 
@@ -179,9 +184,12 @@ EVENTS = record.c.kind.in_((ADDRESS, REFERENCE, DOMAIN))
 GONE = "gone:"
 """How the identity keys of events begin that say whose they were before the record was deleted; they match nothing."""
 
-# Searched as text, because the two databases read JSON in ways of their own.
-SCORED = record.c.current.contains('"score":', autoescape=True)
-"""Records that carry a score of ours."""
+SCORED = record.c.current != literal_column("'{}'")
+"""Records that carry score fields of ours."""
+
+# Each in the very words of the statements that it serves.
+Index("ix_record_live", record.c.person, record.c.crm, sqlite_where=LIVE, postgresql_where=LIVE)
+Index("ix_record_scored", record.c.crm, sqlite_where=and_(LIVE, SCORED), postgresql_where=and_(LIVE, SCORED))
 
 tombstone = Table(
     "tombstone",  # what somebody forgotten was known by, as HMAC-SHA256 (hex) under a key among the notes
@@ -354,9 +362,10 @@ person = Table(
     Index("ix_person_band", "band", "total", "id", sqlite_where=INCLUDED, postgresql_where=INCLUDED),
     Index("ix_person_total", "total", "id", sqlite_where=INCLUDED, postgresql_where=INCLUDED),
     Index("ix_person_excluded", "id", sqlite_where=LEFT_OUT, postgresql_where=LEFT_OUT),
+    Index("ix_person_destination", "destination", "waiting", "excluded"),
     Index("ix_person_model", "model"),
     Index("ix_person_plan", "plan"),
-    Index("ix_person_waiting", "id", sqlite_where=UNOWNED, postgresql_where=UNOWNED),
+    Index("ix_person_waiting", "waiting", sqlite_where=UNOWNED, postgresql_where=UNOWNED),
     Index("ix_person_feedback", "feedback", sqlite_where=TAGGED, postgresql_where=TAGGED),
 )
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import orjson
 from numpy.typing import NDArray
-from sqlalchemy import Connection, bindparam, case, func, or_, select, union, update
+from sqlalchemy import Connection, bindparam, func, or_, select, union, update
 
 from crmsync.model import Holding, Ref, Scalar
 from crmsync.store.listing import became_of
@@ -27,7 +27,18 @@ from crmsync.store.schema import (
     person,
     record,
 )
-from crmsync.store.sql import IN_LIST, begins_with, dump_json, id_range, in_chunks, plain_rows, upsert, write_many
+from crmsync.store.sql import (
+    IN_LIST,
+    begins_with,
+    dump_json,
+    id_range,
+    in_chunks,
+    one_of,
+    plain_rows,
+    unindexed,
+    upsert,
+    write_many,
+)
 
 PEOPLE_AT_ONCE = 100_000
 """People scored in one go: bounds memory, and each distinct title is read once in so many people."""
@@ -41,7 +52,7 @@ def people_to_score(connection: Connection, now: int, model: str, plan: str, crm
     """
     # A union and not one OR, so that each part is served by an index of its own.
     candidates = union(
-        select(record.c.person).where(record.c.dirty, record.c.crm.in_(crms), record.c.person.is_not(None)),
+        select(record.c.person).where(*_dirty(crms), unindexed(record.c.person).is_not(None)),
         select(person.c.id).where(person.c.due <= now),
         select(person.c.id).where(UNOWNED),
         *(
@@ -52,6 +63,11 @@ def people_to_score(connection: Connection, now: int, model: str, plan: str, crm
     )
     query = select(record.c.person).where(record.c.person.in_(candidates), LIVE).distinct().order_by(record.c.person)
     return np.fromiter(connection.scalars(query), dtype=np.int64)
+
+
+def _dirty(crms: Collection[str]) -> tuple[Any, Any]:
+    """The dirty records of these CRMs, by the index of the dirty ones."""
+    return record.c.dirty, unindexed(record.c.crm).in_(crms)
 
 
 class StoredScore(NamedTuple):
@@ -87,7 +103,7 @@ def known_scores(connection: Connection, people: Sequence[int]) -> dict[int, Sto
 
 def dirty_people(connection: Connection, crms: Sequence[str]) -> set[int]:
     """The people with a contact in one of these CRMs that there is news of, and those who wait for an owner."""
-    dirty = select(record.c.person).where(record.c.dirty, record.c.crm.in_(crms), record.c.person.is_not(None))
+    dirty = select(record.c.person).where(*_dirty(crms), unindexed(record.c.person).is_not(None))
     return {*connection.scalars(dirty), *connection.scalars(select(person.c.id).where(UNOWNED))}
 
 
@@ -120,10 +136,10 @@ def set_due(connection: Connection, due: Mapping[int, int]) -> None:
         write_many(connection, statement, [{"person_id": each, "then": then} for each, then in due.items()])
 
 
-def set_model(connection: Connection, first: int, last: int, model: str, plan: str) -> None:
-    """The people from the first to the last (ids) were scored and planned for with these settings."""
-    # A score that did not move has no row to write: one statement tells all of a range that they are up to date.
-    these = person.c.id.between(first, last) & ((person.c.model != model) | (person.c.plan != plan))
+def set_model(connection: Connection, people: Sequence[int], model: str, plan: str) -> None:
+    """At least these people (ascending) were scored and planned for with these settings."""
+    # A score that did not move has no row to write: one statement tells all of them that they are up to date.
+    these = id_range(person.c.id, people) & ((person.c.model != model) | (person.c.plan != plan))
     connection.execute(update(person).where(these).values(model=model, plan=plan))
 
 
@@ -176,11 +192,11 @@ def clear_dirty(
     """Everybody in these CRMs has been planned for, but the `undecided` (row ids): nobody else there is dirty."""
     # Read before the next line takes it away: who waits stays edited, which the guard counts as odd.
     edited = read_column(connection, record.c.id, record.c.id, undecided, record.c.edited)
-    connection.execute(update(record).where(record.c.dirty, record.c.crm.in_(crms)).values(dirty=False, edited=False))
-    for some in in_chunks(sorted(undecided), IN_LIST):
-        connection.execute(update(record).where(record.c.id.in_(some)).values(dirty=True))
-    for some in in_chunks(sorted(edited), IN_LIST):
-        connection.execute(update(record).where(record.c.id.in_(some)).values(edited=True))
+    connection.execute(update(record).where(*_dirty(crms)).values(dirty=False, edited=False))
+    if undecided:
+        connection.execute(update(record).where(one_of(record.c.id, undecided)).values(dirty=True))
+    if edited:
+        connection.execute(update(record).where(one_of(record.c.id, edited)).values(edited=True))
     rows = [
         {
             "row_id": row_id,
@@ -196,8 +212,8 @@ def clear_dirty(
 
 def make_dirty(connection: Connection, row_ids: Sequence[int]) -> None:
     """These contacts are planned for again in the next run."""
-    for some in in_chunks(row_ids, IN_LIST):
-        connection.execute(update(record).where(record.c.id.in_(some)).values(dirty=True))
+    if row_ids:
+        connection.execute(update(record).where(one_of(record.c.id, row_ids)).values(dirty=True))
 
 
 def wake_contacts(connection: Connection, row_ids: Sequence[int], now: int) -> None:
@@ -206,8 +222,8 @@ def wake_contacts(connection: Connection, row_ids: Sequence[int], now: int) -> N
     Unlike dirty ones they count as planned for in this run.
     """
     later = or_(record.c.wake_at.is_(None), record.c.wake_at > now)
-    for some in in_chunks(row_ids, IN_LIST):
-        connection.execute(update(record).where(record.c.id.in_(some), later).values(wake_at=now))
+    if row_ids:
+        connection.execute(update(record).where(one_of(record.c.id, row_ids), later).values(wake_at=now))
 
 
 def plan_all_again(connection: Connection, crms: Collection[str]) -> None:
@@ -217,10 +233,10 @@ def plan_all_again(connection: Connection, crms: Collection[str]) -> None:
 
 def count_scored(connection: Connection, crm: str) -> tuple[int, int]:
     """How many live records a CRM has, and how many of them carry a score of ours."""
-    found = connection.execute(
-        select(func.count(), func.count(case((SCORED, 1)))).where(LIVE, record.c.crm == crm)
-    ).one()
-    return int(found[0]), int(found[1])
+    counted = select(func.count()).select_from(record)
+    # Each by the index of its own, which holds all that it asks for.
+    live = connection.scalar(counted.where(LIVE, unindexed(record.c.crm) == crm))
+    return live or 0, connection.scalar(counted.where(LIVE, SCORED, record.c.crm == crm)) or 0
 
 
 def carries_scores(connection: Connection) -> bool:
@@ -230,8 +246,8 @@ def carries_scores(connection: Connection) -> bool:
 
 def spread_edits(connection: Connection, crms: Collection[str]) -> None:
     """What was edited in a record of these CRMs concerns all records of its person: each until it is planned for."""
-    fresh = select(record.c.person).where(record.c.edited, record.c.dirty, record.c.crm.in_(crms))
-    theirs = record.c.person.in_(fresh.where(record.c.person.is_not(None)))
+    fresh = select(record.c.person).where(record.c.edited, *_dirty(crms))
+    theirs = record.c.person.in_(fresh.where(unindexed(record.c.person).is_not(None)))
     connection.execute(update(record).where(theirs, ~record.c.edited).values(edited=True))
 
 
@@ -291,11 +307,28 @@ def save_decisions(connection: Connection, rows: Sequence[Decided]) -> None:
 
 def destination_counts(connection: Connection) -> dict[tuple[str, str], int]:
     """How many people there are by where they are and why they wait: those left out are `excluded`, with the reason."""
-    living = select(record.c.person).where(LIVE, record.c.person == person.c.id).exists()
-    where = case((person.c.excluded != "", "excluded"), else_=person.c.destination)
-    why = case((person.c.excluded != "", person.c.excluded), else_=person.c.waiting)
-    query = select(where, why, func.count()).where(living).group_by(where, why)
-    return {(destination, reason): int(many) for destination, reason, many in plain_rows(connection, query)}
+    it = person.c
+    query = select(it.destination, it.waiting, it.excluded, func.count()).group_by(
+        it.destination, it.waiting, it.excluded
+    )
+    if _has_dead(connection):
+        query = query.where(select(record.c.person).where(LIVE, record.c.person == it.id).exists())
+    found: dict[tuple[str, str], int] = {}
+    for destination, waiting, excluded, many in plain_rows(connection, query):
+        where = ("excluded", excluded) if excluded else (destination, waiting)
+        found[where] = found.get(where, 0) + many
+    return found
+
+
+def _has_dead(connection: Connection) -> bool:
+    """Whether somebody with a score has no live record, by counts alone: to look for them goes through everybody."""
+    scored = connection.scalar(select(func.count()).select_from(person)) or 0
+    living = connection.scalar(select(func.count(record.c.person.distinct())).where(LIVE, record.c.person.is_not(None)))
+    # Who was never scored is dirty until then.
+    new = select(func.count(record.c.person.distinct())).where(
+        record.c.dirty, LIVE, unindexed(record.c.person).not_in(select(person.c.id))
+    )
+    return scored + (connection.scalar(new) or 0) != living
 
 
 def count_tags(connection: Connection) -> dict[str, dict[str, int]]:
