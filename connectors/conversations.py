@@ -40,12 +40,10 @@ _ANSWERS = (
 )
 _ABSENCES = (
     r"(?:i am |i'm |currently )*(?:out[ -]of[ -](?:the[ -])?office|ooo|oof|away from (?:the|my) (?:office|desk))",
-    r"(?:i am |i'm |currently )*on (?:vacation|holidays?|(?:(?:annual|parental|maternity|paternity|sick) )?leave)",
     r"(?:vacation|holiday) (?:auto[ -]?)?(?:reply|response|responder)",
     r"(?:automatische )?abwesenheits?-?(?:notiz|nachricht|meldung|mitteilung|benachrichtigung|assistent|info)",
     r"abwesenheit|(?:(?:ich )?bin )?(?:derzeit |momentan |urlaubsbedingt )?(?:abwesend|außer haus|nicht im (?:büro"
-    r"|hause?)|im urlaub)",
-    r"(?:message |notification |avis )?(?:d'absence|absence|absente?)(?: du bureau)?|en congés?",
+    r"|hause?))|(?:message |notification |avis )?(?:d'absence|absence|absente?)(?: du bureau)?",
     r"(?:estoy )?fuera de (?:la )?oficina|ausencia|ausente(?: de la oficina)?|(?:sono )?fuori (?:ufficio|sede)"
     r"|assente(?: dall'ufficio)?",
     r"fora d[oe] escritório|ausência(?: temporária| do escritório)?|ausente do escritório|afwezig(?:heids?(?:bericht"
@@ -54,7 +52,14 @@ _ABSENCES = (
     r"(?:ej|inte) på kontoret|fraværs?(?:besked|melding)?|fraværende|ikke (?:til stede|på kontoret)",
     r"poissa(?: toimistosta)?|poissaolo(?:ilmoitus|viesti)?|en ole toimistolla|poza biurem|nieobecność",
     r"nieobecn[ya]|ofis dışında(?:yım)?|ofiste değilim|mimo kancelář|nepřítomnost|házon kívül|вне офиса",
-    r"不在(?:通知|連絡|のお知らせ)?|外出(?:中)?|不在办公室|休假|休暇(?:中)?|부재 ?중(?: ?알림)?|부재 ?알림",
+    r"不在(?:通知|連絡|のお知らせ)?|外出(?:中)?|不在办公室|休(?:假|暇)中|부재 ?중(?: ?알림)?|부재 ?알림",
+)
+_AWAY = (
+    r"(?:i am |i'm |currently )*on (?:vacation|holidays?|pto|(?:(?:annual|parental|maternity|paternity|sick) )?leave)",
+    r"(?:(?:ich )?bin )?im urlaub|(?:je suis )?en (?:vacances|congés?)|(?:estoy )?de vacaciones|(?:sono )?in ferie",
+    r"(?:estou )?de férias|(?:ik ben )?(?:op|met) vakantie|(?:jag är )?på semester|(?:jeg er )?på ferie",
+    r"(?:olen )?lomalla|(?:jestem )?na urlopie|(?:izinde|tatilde)(?:yim)?|(?:jsem )?na dovolené",
+    r"szabadságon(?: vagyok)?|în concediu|(?:я )?в отпуске|(?:я )?у відпустці|σε άδεια",
 )
 _FAILURES = (
     r"undeliverable|undelivered mail returned to sender|mail delivery failed|delivery status notification"
@@ -62,9 +67,9 @@ _FAILURES = (
 )
 
 _HOLIDAYS = (
-    r"(?:away|(?:(?:on|annual|parental|maternity|paternity|sick) )?leave|vacation|holidays?|(?:im )?urlaub|en vacances"
-    r"|vacances|(?:de )?vacaciones|(?:in )?ferie|(?:de )?férias"
-    r"|(?:op )?vakantie|på semester|semester|på ferie|lomalla|izinde)"
+    r"(?:away|(?:(?:annual|parental|maternity|paternity|sick) )?leave|vacation|holidays?|urlaub|vacances|congés?"
+    r"|vacaciones|ferie|férias|vakantie|semester|loma|urlop|tatil|izin|dovolená|szabadság|concediu|отпуск|відпустка"
+    r"|άδεια|休假|休暇)"
 )
 _TAG = r"(?:[\[(<*]+ ?(?:external|extern[oea]?|ext|spam) ?[\])>*]+:? ?|(?:external|extern[oea]?|ext|auto): ?)"
 _ENDS = (
@@ -72,16 +77,23 @@ _ENDS = (
     r"| (?:until|till?|from|through|today|this week|next week|bis|vom|ab|jusqu|hasta|fino|até|tot|\d))"
 )
 _NOUN = r"(?: (?:auto(?:matic)?[ -]?)?(?:reply|response|message|notification|notice)| auto)?"
-_ANY, _ANSWER = _fold("|".join((*_ANSWERS, *_ABSENCES, *_FAILURES))), _fold("|".join(_ANSWERS))
+_TELLS, _ANSWER = _fold("|".join((*_ABSENCES, *_AWAY))), _fold("|".join(_ANSWERS))
+_ANY = _fold("|".join((*_ANSWERS, *_FAILURES))) + "|" + _TELLS
+_REPLY = r"(?:re|aw|antw|sv|vs|rif|odp|ynt)"
 _OFFICE = r"(?:is|ist) (?:currently )?(?:out of (?:the )?office|ausser haus)"
 
 _AUTOMATIC_SUBJECT = re.compile(
     # The words in brackets, or with nothing or what they answer behind them: "Automatic doors" goes on in another way.
     rf"^(?:{_TAG})*(?:[\[(*]+ ?(?:{_ANY}) ?[\])*]+|(?:{_ANY}){_NOUN}{_ENDS})"
     rf"|^(?:auto: )?[^?:]{{2,60}} {_OFFICE}{_ENDS}"
-    # A word that people write, too, and then the e-mail that it answers.
-    rf"|^(?:{_TAG})*(?:{_fold(_HOLIDAYS)}) ?:? (?:re|aw|antw|sv|vs|rif|odp|ynt) ?:"
+    # "Vacation" is a topic that people write about, too, where "on vacation" tells that somebody is: only with the
+    # e-mail that it answers.
+    rf"|^(?:{_TAG})*(?:{_fold(_HOLIDAYS)}) ?:? {_REPLY} ?:"
     rf"|[\[(] ?(?:{_ANSWER}|out of (?:the )?office) ?[\])]$"
+)
+_ASKS = re.compile(
+    # A question of their own: before a colon or "Re", behind which is the e-mail that is answered.
+    rf"^(?:{_TAG})*(?:{_TELLS}|[^?:]{{2,60}} {_OFFICE})(?! ?:)(?:(?! {_REPLY}\b|:).)*[?؟]"
 )
 _AUTOMATIC_HEADER = re.compile(
     # RFC 3834, and what was written before it.
@@ -134,9 +146,11 @@ _NOBODY = re.compile(
 def is_automatic_subject(subject: str) -> bool:
     """Whether an e-mail with this subject was written by a machine: an out-of-office, an automatic answer.
 
-    `Re: Automatic reply` is somebody's answer to one, and `Automatic replies in your product` a question.
+    `Re: Automatic reply` is somebody's answer to one, `Automatic replies in your product` a question, and so is
+    `OOO next week - can we meet?`; in `Out of office: can we meet?` it is the question that is answered.
     """
-    return _AUTOMATIC_SUBJECT.search(_fold(subject)) is not None
+    text = _fold(subject)
+    return _AUTOMATIC_SUBJECT.search(text) is not None and _ASKS.search(text) is None
 
 
 def is_automatic_mail(subject: str, headers: str = "") -> bool:

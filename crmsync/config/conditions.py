@@ -25,7 +25,8 @@ SENIORITIES = ("student", "entry", "staff", "manager", "director", "vp", "c_leve
 
 DEPARTMENTS = (
     *("it", "security", "engineering", "data", "product", "operations", "finance", "procurement"),
-    *("marketing", "sales", "support", "hr", "legal", "research", "education", "general_management"),
+    *("marketing", "sales", "business_development", "support", "hr", "legal", "research", "education"),
+    *("consulting", "project_management", "general_management"),
 )
 
 

@@ -82,16 +82,22 @@ def _look_up(known: Mapping[str, _T], text: str) -> _T | None:
 
 def find_strange(key: str, texts: Sequence[str]) -> Iterator[str]:
     """What is wrong with countries or states (`key`) that a question asks for, each in a sentence."""
-    read, known = (read_country, _countries()) if key == "country" else (read_state, _states())
+    read = read_country if key == "country" else read_state
     for text in texts:
         codes = read(text)
         if not codes:
-            near = difflib.get_close_matches(_plain(text), known, n=1)
-            hint = f"; did you mean {' or '.join(sorted(read(near[0])))} ({near[0].title()})?" if near else ""
+            near = suggest_place(key, text)
+            hint = f"; did you mean {' or '.join(sorted(read(near)))} ({near})?" if near else ""
             yield f"{text!r} is no {key} that is known{hint or '; write its code, for example US'}"
         elif len(codes) > 1:
             first = sorted(codes, key=lambda code: (code[:2] not in _LARGE, code))
             yield f"{text!r} may be {' or '.join(first[:4])}; write the code of the one that is meant"
+
+
+def suggest_place(key: str, text: str, least: float = 0.6) -> str:
+    """The country or state (`key`) whose spelling is most like a text, if it is at `least` so like; else ""."""
+    near = difflib.get_close_matches(_plain(text), _countries() if key == "country" else _states(), n=1, cutoff=least)
+    return near[0].title() if near else ""
 
 
 def _plain(text: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import timedelta
 from itertools import combinations
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crmsync.columns import Columns
+from crmsync.config.countries import read_country, read_state, suggest_place
 from crmsync.config.model import Model, selections_of, selects_kind
 from crmsync.config.patch import write_value
 from crmsync.config.rules import Behavior
@@ -30,9 +31,13 @@ TWINS = 0.95
 
 SILENT = timedelta(days=14)
 
-MOST_TITLES = 10
-LONGEST_TITLE = 60
+MOST_TEXTS = 10
+LONGEST_TEXT = 60
 """So that a line of the list stays whole on a terminal, and can be copied."""
+
+LIKE = 0.8
+SHORTEST_TO_SUGGEST = 4
+"""What is less like a name, or so short, may be anything."""
 
 
 def lint_with_data(
@@ -53,6 +58,7 @@ def lint_with_data(
         _strange_kinds(model, columns, known_kinds),
         _gone_silent(model, columns, now),
         _unknown_titles(model, columns),
+        _unknown_places(model, columns),
     )
     return [finding for check in checks for finding in check]
 
@@ -129,29 +135,66 @@ def _newest(model: Model, rule: Behavior, columns: Columns, now: int) -> int | N
 
 def _unknown_titles(model: Model, columns: Columns) -> Iterator[Finding]:
     """Titles of which no word is known, for each field that a question reads as a title."""
-    asked = {
-        part.field
-        for condition in model.conditions()
-        for part in condition.parts()
-        if part.field and (part.seniority or part.seniority_at_least or part.department)
-    }
-    reader, words = title_reader(model.titles), model.missing_words()
-    for name in sorted(asked & columns.fields.keys()):
-        column = make_column(columns.fields[name], words.get(name, words[""]))
-        counts = np.bincount(column.codes, minlength=len(column.distinct)).tolist()
-        unknown: Counter[str] = Counter()
-        for value, count in zip(column.distinct, counts, strict=True):
-            if isinstance(value, str) and count and not reader.read(value).is_known:
-                unknown[" ".join(value.split())] += count
+    reader = title_reader(model.titles)
+    for name in _asked_fields(model, columns, ("seniority", "seniority_at_least", "department")):
+        unknown, people = _count_unknown(model, columns, name, lambda title: reader.read(title).is_known)
         if unknown:
-            yield Finding("note", _paste_titles(name, unknown, sum(counts)))
+            yield Finding("note", _paste_titles(name, unknown, people))
+
+
+def _unknown_places(model: Model, columns: Columns) -> Iterator[Finding]:
+    """What is no country or state, for each field of which a question asks for some."""
+    for key, read in (("country", read_country), ("state", read_state)):
+        for name in _asked_fields(model, columns, (key,)):
+            unknown, people = _count_unknown(model, columns, name, read)
+            if unknown:
+                yield Finding("note", _list_places(key, name, unknown, people))
+
+
+def _asked_fields(model: Model, columns: Columns, keys: Iterable[str]) -> list[str]:
+    """The fields of which questions ask with one of some keys."""
+    parts = [part for condition in model.conditions() for part in condition.parts()]
+    asked = {part.field for part in parts if part.field and not part.keys().keys().isdisjoint(keys)}
+    return sorted(asked & columns.fields.keys())
+
+
+def _count_unknown(
+    model: Model, columns: Columns, name: str, is_known: Callable[[str], object]
+) -> tuple[Counter[str], int]:
+    """How many people have each text of a field that is not known, and how many people there are."""
+    words = model.missing_words()
+    column = make_column(columns.fields[name], words.get(name, words[""]))
+    counts = np.bincount(column.codes, minlength=len(column.distinct)).tolist()
+    unknown: Counter[str] = Counter()
+    for value, count in zip(column.distinct, counts, strict=True):
+        if isinstance(value, str) and count and not is_known(value):
+            unknown[" ".join(value.split())] += count
+    return unknown, sum(counts)
+
+
+def _most_frequent(unknown: Counter[str]) -> list[tuple[str, int]]:
+    often = sorted(unknown.items(), key=lambda each: (-each[1], each[0]))
+    return [each for each in often if len(each[0]) <= LONGEST_TEXT][:MOST_TEXTS]
+
+
+def _list_places(key: str, name: str, unknown: Counter[str], people: int) -> str:
+    """How many have such a value, and the most frequent ones with what they are like."""
+    lines = []
+    for text, count in _most_frequent(unknown):
+        near = suggest_place(key, text, LIKE) if len(text) >= SHORTEST_TO_SUGGEST else ""
+        lines.append(f"  {write_value(text)}: {count:,}" + (f"; did you mean {near}?" if near else ""))
+    return "\n".join(
+        [
+            f"{name}: what {unknown.total():,} of {people:,} people have is no {key} that is known. "
+            "Correct in the CRM what is misspelled:",
+            *lines,
+        ]
+    )
 
 
 def _paste_titles(name: str, unknown: Counter[str], people: int) -> str:
     """How many have such a title, and the most frequent ones as lines of the config."""
-    often = sorted(unknown.items(), key=lambda each: (-each[1], each[0]))
-    shown = [each for each in often if len(each[0]) <= LONGEST_TITLE][:MOST_TITLES]
-    lines = [f"    {write_value(title)},  # {count:,}" for title, count in shown]
+    lines = [f"    {write_value(title)},  # {count:,}" for title, count in _most_frequent(unknown)]
     return "\n".join(
         [
             f"{name}: no word is known of the titles of {unknown.total():,} of {people:,} people, who count as staff "

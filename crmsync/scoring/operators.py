@@ -237,12 +237,12 @@ def _one(value: Any) -> str:
     return f"{value:,.15g}" if isinstance(value, (int, float)) else str(value)
 
 
-_SPELLED = {"vp": "VP", "c_level": "C-level", "it": "IT", "hr": "HR", "general_management": "general management"}
+_SPELLED = {"vp": "VP", "c_level": "C-level", "it": "IT", "hr": "HR"}
 
 
 def format_word(word: str) -> str:
     """A level or department of job titles as people write it: "c_level" → "C-level"."""
-    return _SPELLED.get(word, word)
+    return _SPELLED.get(word, word.replace("_", " "))
 
 
 def _of_titles(wanted: list[str]) -> str:

@@ -44,9 +44,6 @@ Following = Mapping[str, Sequence[tuple[tuple[str, ...], Word]]]
 Wordings = Mapping[str, Following]
 """By the first word of a wording."""
 
-SOME_DEPARTMENT = 1 << len(DEPARTMENTS)
-"""The bit of a department that is counted elsewhere."""
-
 
 def find_wording(following: Following, words: Sequence[Word], at: int) -> tuple[Word, int] | None:
     """The longest wording that begins at a place, and where it ends; `following` are those that its word begins."""
@@ -165,18 +162,18 @@ def index_wordings(wordings: Mapping[tuple[str, ...], Word]) -> Wordings:
     return found
 
 
-class Vocabulary(dict[str, tuple[int, int]]):
-    """For each token of titles the place in `words` of what it means beside others, and departments it means anyway.
+class Vocabulary(dict[str, int]):
+    """For each token of titles the place in `words` of what it means beside others.
 
-    Words that mean nothing share the place 0, and those that mean a department whatever stands beside them the place 1,
-    so that titles which differ in nothing else are read once.
+    Words that mean nothing share the place 0, and those that mean no more than the same departments share one, so that
+    titles which differ in nothing else are read once.
     """
 
     def __init__(self, lexicon: Lexicon, own: Wordings) -> None:
         super().__init__()
         self.lexicon, self.own = lexicon, own
-        self.words = [Word(""), Word("", departments=SOME_DEPARTMENT)]
-        self._places: dict[tuple[str, str], int] = {}
+        self.words = [Word("")]
+        self._places: dict[Word, int] = {Word(""): 0}
         self._one_at_a_time = Lock()
         self._in_wordings = {
             each
@@ -186,10 +183,10 @@ class Vocabulary(dict[str, tuple[int, int]]):
             for each in (first, second, *(text for rest, _ in wordings for text in rest))
         }
 
-    def __missing__(self, token: str) -> tuple[int, int]:
+    def __missing__(self, token: str) -> int:
         if token.isdecimal() and token not in self._in_wordings:
-            return 0, 0
-        word = self.look_up(token)
+            return 0
+        word = self._look_up(token)
         # People are scored in several threads, and two words must not get one place.
         with self._one_at_a_time:
             if len(self) > MOST_WORDS:
@@ -197,18 +194,19 @@ class Vocabulary(dict[str, tuple[int, int]]):
             self[token] = place = self._place(word)
         return place
 
-    def _place(self, word: Word) -> tuple[int, int]:
-        if word.text not in self._in_wordings and word.level == NO_LEVEL and not word.role and not word.beside:
-            return (1, word.departments) if word.departments else (0, 0)
-        key = (word.text, word.role)
-        if key not in self._places:
-            self._places[key] = len(self.words)
-            self.words.append(word)
-        return self._places[key], 0
+    def _place(self, word: Word) -> int:
+        if word.text not in self._in_wordings:
+            word = word._replace(text="")
+        if word not in self._places:
+            self._places[word] = len(self.words)
+            self.words.append(self._with_wordings(word))
+        return self._places[word]
 
     def look_up(self, token: str) -> Word:
         """What a token means, and the wordings that it begins."""
-        word = self._look_up(token)
+        return self._with_wordings(self._look_up(token))
+
+    def _with_wordings(self, word: Word) -> Word:
         return word._replace(
             wordings=self.lexicon.wordings.get(word.text),
             department_wordings=self.lexicon.department_wordings.get(word.text),
@@ -231,15 +229,16 @@ class Vocabulary(dict[str, tuple[int, int]]):
 
     def _compound(self, text: str) -> Word | None:
         """A compound by its last part, with the departments of what stands before: "verkaufsdirektor"."""
-        departments = 0
+        departments, head = 0, self._head(text)
         for cut in range(2, len(text) - 2):
             tail = self.lexicon.tails.get(text[cut:])
             if tail is None:
                 continue
             departments = departments or tail.departments
             if tail.level != NO_LEVEL or tail.role:
-                return tail._replace(text=text, departments=departments | self._first_part(text[:cut]))
-        head = self._head(text)
+                # "steuerberat*" says what "berater" does not.
+                listed = head.departments if head and len(head.text) > cut and not departments else 0
+                return tail._replace(text=text, departments=departments | listed | self._first_part(text[:cut]))
         if head is None and not departments:
             return None
         return (head or Word(""))._replace(text=text, departments=departments | (head.departments if head else 0))

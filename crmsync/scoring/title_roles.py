@@ -59,6 +59,7 @@ _STAND_FOR_A_LEVEL = ("owner", "chief", "partner", "principal", "lead")
 
 def read_level(said: TitleWords) -> int:
     """The place of the word that gives a title its level; -1 where none does."""
+    _take_objects(said)
     for at, role in enumerate(said.roles):
         if role in _RULES and said.roles[at] == role:
             _RULES[role](said, at)
@@ -113,6 +114,27 @@ def _serve_previous(said: TitleWords, at: int, least: int = VP) -> None:
     before = at - 2 if said.role(at - 1) == "possessive" else at - 1
     if said.is_boss(before, MANAGER if before < at - 1 else least):
         said.take(before)
+
+
+def _take_objects(said: TitleWords) -> None:
+    """A boss whom somebody's craft is about: "CEO coach", "founder relations", "coach of CEOs"."""
+    for at in range(len(said.words) - 1):
+        after = at + 1
+        if said.role(at) == "of" and said.role(at - 1) in _CRAFTS and said.is_boss(after):
+            said.take(after)
+        elif said.is_boss(at) and said.is_beside(at, "object") and _is_about_bosses(said, after):
+            said.take(at)
+
+
+def _is_about_bosses(said: TitleWords, at: int) -> bool:
+    if not said.is_beside(at, "before_job"):
+        return said.is_beside(at, "after_boss")
+    for place in range(at + 1, len(said.words)):
+        if said.role(place) in ("sep", "comma", "and"):
+            return False
+        if said.levels[place] >= STAFF:
+            return True
+    return False
 
 
 def _aide(said: TitleWords, at: int) -> None:

@@ -10,9 +10,9 @@ from weakref import ReferenceType, ref
 
 from crmsync.config.conditions import DEPARTMENTS, SENIORITIES
 from crmsync.config.model import Titles
+from crmsync.scoring.title_departments import Meant, keep_heads
 from crmsync.scoring.title_lexicon import (
     NO_LEVEL,
-    SOME_DEPARTMENT,
     Vocabulary,
     Word,
     find_wording,
@@ -72,28 +72,18 @@ def _reader(seniority: Aliases, department: Aliases) -> TitleReader:
     return TitleReader(seniority, department)
 
 
-class _Found(NamedTuple):
-    """A level or departments (a bit each), and the places of the first word that says so and of the word after it."""
-
-    meaning: int
-    start: int
-    end: int
-
-
 class _Reading(NamedTuple):
-    """What words mean together. `is_partial`: whether some of them do not count, so that each must be looked at."""
+    """What words mean together."""
 
-    level: _Found | None
-    departments: Sequence[_Found]
-    is_partial: bool
+    level: Meant | None
+    departments: Sequence[Meant]
 
-    @property
-    def department_bits(self) -> int:
-        """All departments."""
+    def as_title(self) -> Title:
+        """The same without the places."""
         bits = 0
         for each in self.departments:
             bits |= each.meaning
-        return bits
+        return _title(self.level.meaning if self.level else NO_LEVEL, bits)
 
 
 class TitleReader:
@@ -133,21 +123,12 @@ class TitleReader:
 
     def _read(self, text: str) -> Title:
         vocabulary = self._vocabulary
-        tokens = split_title(fold_letters(text[:LONGEST_TITLE]))
-        meant = [vocabulary[token] for token in tokens]
-        level, departments, is_partial = self._read_places(tuple([place for place, _ in meant]))
-        if is_partial:
-            return _as_title(_interpret(vocabulary, [vocabulary.look_up(token) for token in tokens]))
-        for _, more in meant:
-            departments |= more
-        return _title(level, departments)
+        return self._read_places(tuple([vocabulary[each] for each in split_title(fold_letters(text[:LONGEST_TITLE]))]))
 
-    def _read_places_anew(self, places: tuple[int, ...]) -> tuple[int, int, bool]:
-        """Level and departments of words by their places."""
+    def _read_places_anew(self, places: tuple[int, ...]) -> Title:
+        """What words say by their places in the vocabulary."""
         vocabulary = self._vocabulary
-        reading = _interpret(vocabulary, [vocabulary.words[place] for place in places])
-        level = reading.level.meaning if reading.level else NO_LEVEL
-        return level, reading.department_bits & ~SOME_DEPARTMENT, reading.is_partial
+        return _interpret(vocabulary, [vocabulary.words[place] for place in places]).as_title()
 
     def _explain(self, text: str) -> tuple[Sequence[Evidence], Sequence[Evidence]]:
         text = text[:LONGEST_TITLE]
@@ -172,36 +153,32 @@ def _quote(text: str, start: int, end: int) -> str:
     return text[start : end + 1] if "." in quoted and text[end : end + 1] == "." else quoted
 
 
-def _as_title(reading: _Reading) -> Title:
-    return _title(reading.level.meaning if reading.level else NO_LEVEL, reading.department_bits)
-
-
 def _interpret(vocabulary: Vocabulary, words: Sequence[Word]) -> _Reading:
     """A title word by word, each beside the others."""
     kept = keep_person(words)
     said, departments = _join_wordings(words, kept)
     deciding = read_level(said)
-    level = None if deciding < 0 else _Found(said.levels[deciding], said.starts[deciding], said.ends[deciding])
-    departments = _correct_departments(said, departments)
+    level = None if deciding < 0 else Meant(said.levels[deciding], said.starts[deciding], said.ends[deciding])
+    departments = _correct_departments(said, keep_heads(words, departments) if departments else [])
     if vocabulary.own:
         own_levels, own_departments = _find_own(vocabulary, words)
         level, departments = max(own_levels, default=level), own_departments + departments
-    return _Reading(level, departments, len(kept) < len(words) or bool(said.over))
+    return _Reading(level, departments)
 
 
-def _find_own(vocabulary: Vocabulary, words: Sequence[Word]) -> tuple[list[_Found], list[_Found]]:
+def _find_own(vocabulary: Vocabulary, words: Sequence[Word]) -> tuple[list[Meant], list[Meant]]:
     """The levels and departments of an admin's own words, wherever they stand."""
     levels, departments = [], []
     for at, first in enumerate(words):
         found = find_wording(vocabulary.own.get(first.text, {}), words, at)
         if found and found[0].level != NO_LEVEL:
-            levels.append(_Found(found[0].level, at, found[1]))
+            levels.append(Meant(found[0].level, at, found[1]))
         if found and found[0].departments:
-            departments.append(_Found(found[0].departments, at, found[1]))
+            departments.append(Meant(found[0].departments, at, found[1]))
     return levels, departments
 
 
-def _join_wordings(words: Sequence[Word], kept: Sequence[int]) -> tuple[TitleWords, list[_Found]]:
+def _join_wordings(words: Sequence[Word], kept: Sequence[int]) -> tuple[TitleWords, list[Meant]]:
     """The words of a title, those that are a wording together as one; and the same for what they say of departments."""
     joined, starts, ends, departments = [], [], [], []
     end = end_of_department = -1
@@ -219,11 +196,11 @@ def _join_wordings(words: Sequence[Word], kept: Sequence[int]) -> tuple[TitleWor
             if word.department_wordings is not None:
                 one, end_of_department = find_wording(word.department_wordings, words, at) or (word, at + 1)
             if one.departments:
-                departments.append(_Found(one.departments, at, end_of_department))
+                departments.append(Meant(one.departments, at, end_of_department))
     return TitleWords(joined, starts, ends), departments
 
 
-def _correct_departments(said: TitleWords, departments: list[_Found]) -> list[_Found]:
+def _correct_departments(said: TitleWords, departments: list[Meant]) -> list[Meant]:
     """Departments without those of former jobs; who serves a boss of the whole firm does not manage it."""
     if said.over:
         over = {place for at in said.over for place in range(said.starts[at], said.ends[at])}
@@ -233,5 +210,5 @@ def _correct_departments(said: TitleWords, departments: list[_Found]) -> list[_F
     if "owner" in said.roles:
         at = said.roles.index("owner")
         if said.levels[at] == C_LEVEL and at not in said.over:
-            return [*departments, _Found(_GENERAL_MANAGEMENT, said.starts[at], said.ends[at])]
+            return [*departments, Meant(_GENERAL_MANAGEMENT, said.starts[at], said.ends[at])]
     return departments

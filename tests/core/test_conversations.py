@@ -27,6 +27,13 @@ from connectors.conversations import is_automatic_mail, is_unanswered
         "Automatyczna odpowiedź: Demo", "Autoodpowiedź", "Poza biurem", "Otomatik yanıt: Demo", "OTOMATİK YANIT: Demo",
         "Ofis dışında: Demo", "Автоответ: Демо", "自动回复: Re", "自動返信：デモ", "【自動返信】お問い合わせ",
         "不在通知", "자동 회신: 데모", "부재중: 데모",
+        # The question is that of the e-mail which is answered.
+        "Out of office: can we meet?", "OOO Re: can we meet?", "Automatic reply - can we meet?",
+        "OOO next week Re: can we meet?", "Abwesend: Können wir reden?", "En vacances : on se voit ?",
+        # Somebody tells that they are away.
+        "On vacation", "On PTO", "Im Urlaub", "En vacances", "En congé", "De vacaciones", "In ferie", "De férias",
+        "Op vakantie", "På semester", "På ferie", "Lomalla", "Na urlopie", "İzindeyim", "В отпуске", "休暇中", "休假中",
+        "Vacances Re: Votre démo", "Urlop: Odp: Demo", "Loma: VS: Demo", "Semester: SV: Demo", "İzin: Ynt: Demo",
     ],
 )  # fmt: skip
 def test_an_automatic_answer_is_known_by_its_subject(subject):
@@ -44,6 +51,14 @@ def test_an_automatic_answer_is_known_by_its_subject(subject):
         "Who is out of the office?", "Undelivered goods",
         "On leave management", "Maternity leave - who will cover?", "Vacation", "Ferie", "Urlaub: Angebot",
         "Delivery failure: our order 17", "外出支援サービス", "OOOPS", "Urlaub im Schwarzwald",
+        # A question of their own.
+        "OOO next week – can we meet?", "Out of office until Monday. Call on Tuesday?", "OOO today, free tomorrow?",
+        "Abwesend bis Montag - können wir reden?", "En vacances jusqu'à lundi, on se voit mardi ?",
+        "Fuera de la oficina hasta el lunes, ¿hablamos?", "På semester - kan vi ses?", "Lomalla, soitanko?",
+        "Jane is out of the office, can we meet?", "休暇中、会えますか？", "[EXTERNAL] OOO next week - can we meet?",
+        # A topic.
+        "Urlaub", "Vacances", "Vacaciones", "Férias", "Vakantie", "Semester", "Loma", "Urlop", "Tatil", "İzin",
+        "Отпуск", "休暇", "休假", "Holiday", "Leave", "Congés", "Vacances: tarifs", "Semester: priser",
     ],
 )  # fmt: skip
 def test_what_is_only_about_automatic_answers_is_none(subject):

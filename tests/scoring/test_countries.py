@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC
+
 import pytest
 from pydantic import ValidationError
 
 from crmsync.config import conditions
-from tests.support.scoring import fit_rule, foreseen, model, one, total
+from crmsync.lint import lint_with_data
+from crmsync.model import KINDS
+from crmsync.scoring import columns_of, score
+from tests.support.scoring import NOW, fit_rule, foreseen, model, one, person, total
 
 US = ("USA", "US", "us", "U.S.", "U.S.A.", "United States", "United  States", "United States of America", "America")
 GERMANY = ("DE", "Deutschland", "Germany", "DEU", "Allemagne", "germany ", "Federal Republic of Germany")
@@ -82,6 +87,37 @@ def test_a_rule_names_countries_and_states_that_are_there(question, said):
     with pytest.raises(ValidationError) as caught:
         of(**question)
     assert said in str(caught.value)
+
+
+def listed(of, people):
+    columns = columns_of(people)
+    found = lint_with_data(of, score(of, columns, NOW, UTC), columns, KINDS, int(NOW.timestamp()))
+    return [each.sentence for each in found]
+
+
+def test_what_is_no_country_is_listed_with_how_many_have_it_and_what_it_is_like():
+    people = ["Untied States"] * 3 + ["Germny"] * 2 + ["Middle Earth", "XYZ", "N/A", None, "Germany", "x" * 80]
+    (sentence,) = listed(of(country="US"), [person(country=each) for each in people])
+    head, *lines = sentence.splitlines()
+    assert head.startswith("country: what 8 of 11 people have is no country that is known")
+    assert lines == [
+        '  "Untied States": 3; did you mean United States?',
+        '  "Germny": 2; did you mean Germany?',
+        '  "Middle Earth": 1',
+        '  "XYZ": 1',
+    ]
+
+
+def test_what_is_no_state_is_listed_alike():
+    of_state = model(fit=[fit_rule(10, "west", field="state", state="US-CA")])
+    (sentence,) = listed(of_state, [person(state=each) for each in ("Califronia", "CA", "Nowhere")])
+    assert sentence.splitlines()[1:] == ['  "Califronia": 1; did you mean California?', '  "Nowhere": 1']
+
+
+def test_countries_are_listed_only_where_a_rule_asks_for_them_as_such():
+    as_text = model(fit=[fit_rule(10, "rule", field="country", contains="states")])
+    assert listed(as_text, [person(country="Untied States")]) == []
+    assert listed(of(country="US"), [person(country="USA")]) == []
 
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch):

@@ -351,6 +351,56 @@ def test_what_if_there_is_a_title_for_each_level_in_each_department(seniority):
         ("Conseiller clientèle", {"support"}),
         ("Mktg Dir.", {"marketing"}),
         ("Leiter F+E", {"engineering", "research"}),
+        # The head noun says what the person does.
+        ("IT Project Manager", {"project_management"}),
+        ("Projektleiter IT", {"project_management"}),
+        ("Project Manager, Marketing & Sales", {"project_management"}),
+        ("Chef de projet informatique", {"project_management"}),
+        ("Jefa de Proyecto de TI", {"project_management"}),
+        ("Capo Progetto Marketing", {"project_management"}),
+        ("IT-projektledare", {"project_management"}),
+        ("IT Proje Yöneticisi", {"project_management"}),
+        ("IT Consultant", {"consulting"}),
+        ("SAP-Berater", {"consulting"}),
+        ("Consultante RH", {"consulting"}),
+        ("Head of IT Consulting", {"consulting"}),
+        ("Founder & IT Consultant", {"consulting", "general_management"}),
+        ("Software Sales Manager", {"sales"}),
+        ("Softwarevertrieb", {"sales"}),
+        ("IT-Einkäufer", {"procurement"}),
+        ("Product Marketing Manager", {"marketing"}),
+        ("IT Recruiter", {"hr"}),
+        ("Head of Technical Compliance", {"legal"}),
+        ("Technical Director", {"engineering"}),
+        ("Directeur technique", {"engineering"}),
+        ("Director Comercial", {"sales"}),
+        ("Business Development Manager", {"business_development"}),
+        ("Leiter Geschäftsentwicklung", {"business_development"}),
+        ("Responsable Desarrollo de Negocio", {"business_development"}),
+        ("Affärsutvecklare", {"business_development"}),
+        # What stands side by side, or is another job, counts as well.
+        ("IT Manager", {"it"}),
+        ("Sales & Marketing Manager", {"marketing", "sales"}),
+        ("Sales and Business Development Manager", {"business_development", "sales"}),
+        ("Head of IT and Project Management", {"it", "project_management"}),
+        ("Head of Sales & Project Manager", {"project_management", "sales"}),
+        ("Projektleiter und Vertrieb", {"project_management", "sales"}),
+        ("Leiter Einkauf IT", {"it", "procurement"}),
+        ("Product Owner Sales", {"product", "sales"}),
+        # Consultants who sell, and advisers of a trade of their own.
+        ("Sales Consultant", {"sales"}),
+        ("Consultor Comercial", {"sales"}),
+        ("Verkaufsberater", {"sales"}),
+        ("Recruitment Consultant", {"hr"}),
+        ("Steuerberater", {"finance"}),
+        ("HR-konsulent", {"hr"}),
+        ("Innovationsberater", {"consulting"}),
+        ("Wirtschaftsprüfer", {"finance"}),
+        # What is no department of a firm, or another one than its words say apart.
+        ("Medical Technician", set()),
+        ("Support Worker", set()),
+        ("Lab Technician", {"research"}),
+        ("Leiter Telekommunikation", {"it"}),
     ],
 )
 def test_departments(title, departments):
@@ -494,6 +544,13 @@ def test_own_words_are_read_in_any_spelling_and_come_first():
     assert reader.read("CLO").departments >= {"legal"}
 
 
+def test_own_words_add_a_department_to_what_the_head_noun_says():
+    reader = title_reader(Titles(department={"it": ["IT Project Manager", "IT-Projektleiter"]}))
+    assert reader.read("Senior IT Project Manager").departments == {"it", "project_management"}
+    assert reader.read("IT-Projektleiterin").departments == {"it", "project_management"}
+    assert reader.read("Project Manager").departments == {"project_management"}
+
+
 def test_the_highest_of_several_own_words_counts():
     reader = title_reader(Titles(seniority={"manager": ["Obmann"], "director": ["Amtmann"]}))
     assert reader.read("Obmann und Amtmann").seniority == "director"
@@ -536,6 +593,39 @@ def test_explain_says_how_the_title_was_read():
         "team": 'title is "Sr. V.P., Sales" (sales from "Sales")',
         "known": 'title is "Sr. V.P., Sales"',
     }
+
+
+@pytest.mark.parametrize(
+    ("title", "seniority"),
+    [
+        ("CEO Coach", "staff"),
+        ("Founder Relations", "staff"),
+        ("CFO Search Consultant", "staff"),
+        ("C-Level Recruiter", "staff"),
+        ("Owner Success Specialist", "staff"),
+        ("Coach of CEOs", "staff"),
+        ("Coach für Geschäftsführer", "staff"),
+        ("Coach de dirigeants", "staff"),
+        ("Unternehmer-Coach", "staff"),
+        ("Head of Founder Relations", "director"),
+        ("Founder Relations Manager", "manager"),
+        ("Founder Community Manager", "manager"),
+        # The person's own level, and what such a boss manages.
+        ("CEO, Coach", "c_level"),
+        ("Coach & CEO", "c_level"),
+        ("Founder and Recruiter", "c_level"),
+        ("Founder Community", "c_level"),
+        ("Owner Photographer", "c_level"),
+        ("Managing Director Recruitment", "c_level"),
+        ("Geschäftsführer Vertrieb", "c_level"),
+        ("President Investor Relations", "c_level"),
+        ("Founder of Coach", "c_level"),
+    ],
+)
+def test_a_boss_whom_a_craft_is_about_is_no_level_of_the_person(title, seniority):
+    read = READER.read(title)
+    assert read.seniority == seniority
+    assert ("general_management" in read.departments) is (seniority == "c_level")
 
 
 def test_titles_of_which_no_word_is_known_are_listed_to_be_pasted():
