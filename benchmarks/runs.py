@@ -14,6 +14,7 @@ its size on disk at the end. A step whose cost grows by more than 1.3 times what
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import sqlite3
 import tempfile
@@ -32,6 +33,7 @@ from sqlalchemy import make_url
 
 from benchmarks.scoring import KINDS, PAGES, model
 from connectors.memory import Memory
+from crmsync.cli import GARBAGE
 from crmsync.config import Config, config_class
 from crmsync.connector import Narrow
 from crmsync.cycle import run_cycle
@@ -217,6 +219,7 @@ def main() -> None:
     parser.add_argument("--facts", type=int, default=4_000)
     parser.add_argument("--postgres", action="store_true")
     given = parser.parse_args()
+    gc.set_threshold(*GARBAGE)
     before: tuple[int, dict[str, tuple[float, float]]] | None = None
     for people in sorted(given.people):
         with ExitStack() as stack:
