@@ -4,11 +4,13 @@
     python -P benchmarks/runs.py --people 1000000       # an hour
     python -P benchmarks/runs.py --people 100000 --facts 1000000
     python -P benchmarks/runs.py --postgres             # in the PostgreSQL that the tests start
+    python -P benchmarks/runs.py --record               # and write docs/performance.md by the figures
 
 The CRM is made up as it is asked and answers from memory (100 contacts, 1,000 activities a page; every write is taken),
 so that what is measured is crmsync. Its own share is taken off. CPU seconds are those of this process; with PostgreSQL
-the server's come on top. Each step says its own peak of memory (where the kernel can begin it anew), and the state
-its size on disk at the end. A step whose cost grows by more than 1.3 times what people do is marked as superlinear.
+the server's come on top. The first run is told in two parts: until its last page is stored, and what comes after. Each
+step says its own peak of memory (where the kernel can begin it anew), and the state its size on disk at the end. A step
+whose cost grows by more than 1.3 times what people do is marked as superlinear.
 """
 
 from __future__ import annotations
@@ -31,6 +33,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import make_url
 
+from benchmarks import budgets
+from benchmarks.budgets import FIRST_PLAN, FIRST_PULL, ON_DISK
 from benchmarks.scoring import KINDS, PAGES, model
 from connectors.memory import Memory
 from crmsync.cli import GARBAGE
@@ -40,7 +44,7 @@ from crmsync.cycle import run_cycle
 from crmsync.model import Activity, Change, Contact, Page, Receipt, Ref, Scalar
 from crmsync.reporting.status import status_document
 from crmsync.store.database import open_store
-from crmsync.work import Work
+from crmsync.work import Progress, Work
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 PER_PERSON = 20
@@ -188,18 +192,34 @@ def measure(url: str, people: int, facts: int) -> dict[str, tuple[float, float]]
     store = open_store(url)
     figures: dict[str, tuple[float, float]] = {}
 
-    def step(name: str, act: Callable[[], Any]) -> None:
-        begin_peak()
-        own, begun = crowd.seconds, time.process_time()
-        act()
-        figures[name] = time.process_time() - begun - (crowd.seconds - own), peak_memory()
+    def note(name: str, seconds: float) -> None:
+        figures[name] = seconds, peak_memory()
         print(f"{people:>10,}  {name:<34} {figures[name][0]:>9.2f} s  {figures[name][1]:>7,.0f} MB", flush=True)
 
-    def run(at: datetime) -> None:
-        result = run_cycle(Work(settings, store, {"hubspot": crowd}, at))
+    def spent() -> float:
+        return time.process_time() - crowd.seconds
+
+    def step(name: str, act: Callable[[], Any]) -> None:
+        begin_peak()
+        begun = spent()
+        act()
+        note(name, spent() - begun)
+
+    def run(at: datetime, progress: Progress = lambda _what, _crm, _more: None) -> None:
+        result = run_cycle(Work(settings, store, {"hubspot": crowd}, at, progress))
         assert result.as_json()["verdict"] == "ok", result.as_json()
 
-    step("first run (pull, score, plan, apply)", lambda: run(NOON))
+    begin_peak()
+    begun = pulled = spent()
+
+    def notice(what: str, _crm: str, _more: int) -> None:
+        nonlocal pulled
+        if what in ("contacts", "activities"):
+            pulled = spent()
+
+    run(NOON, notice)
+    note(FIRST_PULL, pulled - begun)
+    note(FIRST_PLAN, spent() - pulled)
     step("run that reads back what was written", lambda: run(NOON + timedelta(minutes=15)))
     step("idle run", lambda: run(NOON + timedelta(minutes=30)))
     chosen = np.random.default_rng(1).choice(people, min(CHANGED, people), replace=False).tolist()
@@ -218,6 +238,7 @@ def main() -> None:
     parser.add_argument("--people", type=int, nargs="*", default=[10_000, 100_000])
     parser.add_argument("--facts", type=int, default=4_000)
     parser.add_argument("--postgres", action="store_true")
+    parser.add_argument("--record", action="store_true")
     given = parser.parse_args()
     gc.set_threshold(*GARBAGE)
     before: tuple[int, dict[str, tuple[float, float]]] | None = None
@@ -235,15 +256,20 @@ def main() -> None:
             figures = measure(url, people, given.facts)
             size = sum(each.stat().st_size for each in Path(folder).glob("bench.db*"))
             if size:
+                figures[ON_DISK] = size / people / PER_PERSON, 0.0
                 print(f"{people:>10,}  {'state on disk':<34} {size / 2**20:>9,.0f} MB", end="  ")
                 print(f"{size / people / PER_PERSON:>7,.0f} B an activity")
         if before:
             ratio = people / before[0]
             for name, (seconds, _mb) in figures.items():
+                if name == ON_DISK:
+                    continue
                 earlier = before[1].get(name)
                 if earlier and seconds > 0.5 and seconds > 1.3 * ratio * earlier[0]:
                     print(f"superlinear: {name}: {seconds / earlier[0]:.1f} times for {ratio:.0f} times the people")
         before = people, figures
+        if given.record and not given.postgres:
+            budgets.record(people, given.facts, figures)
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ from crmsync.store.sql import (
     write_many,
 )
 
-PEOPLE_AT_ONCE = 100_000
+PEOPLE_AT_ONCE = 25_000
 """People scored in one go: bounds memory, and each distinct title is read once in so many people."""
 
 
