@@ -63,7 +63,9 @@ def pull_activities(
         before = kinds_of_feed(at.done[name].mark) if name in at.done else None
         for read, behind in pull_pages(org, schema, make, at):
             rows = [row for row in read if not (no_own_tasks and TASK_KEY in row)]
-            found = of_rows(org, schema, some, rows, before) if rows else ()
+            found = of_rows(org, schema, some, rows, before) if rows else []
+            if name == "EmailMessage" and before is not None:
+                found += _tasks_left(org, schema, wanted.get("Task", ()), rows)
             odd = org.take_odd()
             tell = bool(read or odd or behind.job or at.job)  # that a job is given up, too
             at = replace(behind, whole=behind.whole and not odd)
@@ -135,6 +137,15 @@ def of_rows(
             elif before is not None:
                 found.append(_gone(id_, kind))
     return found
+
+
+def _tasks_left(org: Org, schema: Schema, feeds: Sequence[Feed], rows: Sequence[Row]) -> list[Activity]:
+    """The tasks of e-mails that were deleted: they count from now on, and nothing changed on themselves."""
+    left = [str(row["ActivityId"]) for row in rows if row.get("IsDeleted") is True and row.get("ActivityId")]
+    if not left or not feeds or not schema.pullable("Task"):
+        return []
+    columns = source_of("Task", feeds, schema).columns
+    return of_rows(org, schema, feeds, _looked_up(org, schema, "Task", "Id", columns, left), ())
 
 
 def choose_feeds(feeds: Sequence[Feed]) -> Callable[[Row], Sequence[tuple[str, Feed | None]]]:

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from connectors.sandbox import names as stock
+from connectors.sandbox.as_written import roll, vary_call_outcome, write_automatic_subject
 from connectors.sandbox.deals import make_deals
 from connectors.sandbox.history import add_history
 from connectors.sandbox.world import Firm, Happening, Human, Rep, World
@@ -38,7 +39,8 @@ def make_world(people: int, seed: int, now: datetime, history: bool = False) -> 
     taken: set[str] = set()
     humans = tuple(_human(rng, number, firms, reps, taken, now) for number in range(1, people + 1))
     deals = make_deals(humans, firms, reps, seed, now)
-    return World(now, reps, firms, add_history(humans, deals, seed, now) if history else humans, deals)
+    humans = tuple(_with_odd_talks(human, seed, now) for human in humans)
+    return World(now, reps, firms, add_history(humans, deals, seed, now) if history else humans, deals, seed)
 
 
 def _reps() -> tuple[Rep, ...]:
@@ -203,6 +205,27 @@ def _happenings(rng: random.Random, human: Human, character: Character, now: dat
     if human.number % 40 == 1:
         past += [replace(each, seen_by=known_by) for each in _coming_meeting(rng, now)]
     return tuple(sorted(past, key=lambda each: (each.at, each.kind)))
+
+
+def _with_odd_talks(human: Human, seed: int, now: datetime) -> Human:
+    """The same with machines' answers to a few e-mails of salespeople, and with the outcomes of calls as chosen."""
+    found = (each for each in _odd_talks(human, seed) if each.kind != "email_auto_replied" or each.at <= now)
+    return replace(human, happenings=tuple(sorted(found, key=lambda each: (each.at, each.kind))))
+
+
+def _odd_talks(human: Human, seed: int) -> Iterator[Happening]:
+    played = CAST.get(human.number % 1_000)
+    share = 100 if played == "everything" else 12
+    for place, each in enumerate(human.happenings):
+        rolled = roll(seed, human.number, place, each.kind)
+        if each.kind == "call_completed" and not played:
+            outcome = vary_call_outcome(str(each.attributes["outcome"]), rolled)
+            each = replace(each, attributes={**each.attributes, "outcome": outcome})
+        yield each
+        if each.kind == "email_sent" and not each.attributes["campaign"] and rolled % 100 < share:
+            subject = write_automatic_subject(str(each.attributes["subject"]), rolled)
+            at = each.at + timedelta(seconds=4 + rolled % 50)
+            yield replace(each, kind="email_auto_replied", at=at, attributes={"subject": subject, "campaign": ""})
 
 
 def _seen(rng: random.Random, both: float = 0.2, salesforce: float = 0.4) -> frozenset[str]:

@@ -103,13 +103,14 @@ class Rep:
 
 @dataclass(frozen=True)
 class World:
-    """Everybody there is, as of an instant."""
+    """Everybody there is, as of an instant. With a seed CRMs hold their values as people type them, else as here."""
 
     now: datetime
     reps: tuple[Rep, ...]
     firms: tuple[Firm, ...]
     humans: tuple[Human, ...]
     deals: tuple[Deal, ...] = ()
+    seed: int | None = None
 
 
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"

@@ -7,6 +7,7 @@ import pytest
 
 from connectors.salesforce.schema import instant_of
 from crmsync.model import Company, Ref
+from crmsync.scoring.spellings import read_host
 from tests.support.pages import pulled
 from tests.support.salesforce import NAMES, by_ref, connect, do, fault, live, row
 
@@ -81,7 +82,7 @@ def account_of(sandbox, contact):
     if (number := row(sandbox, contact.ref)["AccountId"]) is None:
         return None
     values = accounts[number]
-    return Company(number, values["Name"], values["Website"].removeprefix("https://www."), values["OwnerId"])
+    return Company(number, values["Name"], read_host(values["Website"]), values["OwnerId"])
 
 
 @pytest.mark.parametrize("names", [WITH_COMPANIES, ONLY_COMPANIES], ids=["beside fields", "alone"])

@@ -182,6 +182,18 @@ def test_a_cursor_ahead_of_the_server_loses_nothing(sandbox, crm):
     assert by_ref(pulled(connect(sandbox).contacts(cursor))[0])[lead.ref].fields["title"] == "Earlier"
 
 
+@pytest.mark.parametrize("kind", ["email_sent", "email_replied", "email_auto_replied"])
+def test_the_task_of_a_deleted_e_mail_comes_with_the_next_pull(sandbox, crm, kind):
+    stored, fresh = {}, {}
+    cursor = folded(crm.activities(None), stored)
+    mail = next(each for each in stored if each.startswith("02s") and kind in {it.kind for it in stored[each].values()})
+    sandbox.clock.advance(7_200)
+    do(sandbox, "delete", id=mail.split(":")[0])
+    folded(connect(sandbox).activities(cursor), stored)
+    folded(connect(sandbox).activities(None), fresh)
+    assert stored == fresh
+
+
 def test_the_task_of_a_deleted_e_mail_counts_in_its_place(sandbox, crm):
     mail = next(each for each in happened(crm)[0] if each.kind == "email_sent")
     task = sandbox.snapshot("salesforce")["EmailMessage"][mail.id.split(":")[0]]["ActivityId"]

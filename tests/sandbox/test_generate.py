@@ -24,7 +24,6 @@ def test_a_world_of_two_thousand_takes_less_than_a_second(now):
 @pytest.mark.parametrize("people", [10, 60, 400])
 def test_every_kind_of_activity_happens(people, now):
     assert {each.kind for human in make_world(people, 1, now).humans for each in human.happenings} == set(KINDS) - {
-        "email_auto_replied",
         "call_attempted",
     }
 

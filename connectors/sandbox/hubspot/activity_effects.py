@@ -23,7 +23,6 @@ DISPOSITIONS = {
 }
 CALL_OUTCOMES = {guid: name.replace("_", " ").capitalize() for name, guid in DISPOSITIONS.items()}
 """The label of each outcome by its id."""
-_NO_TALK = {"BUSY": "BUSY", "NO_ANSWER": "NO_ANSWER"}
 _SENDING = {
     "email_sent": ("DELIVERED", "delivered", "send"),
     "email_opened": ("OPEN", "open", "open"),
@@ -197,6 +196,16 @@ def _reply(state: PortalState, contact: StoredRecord, kind: str, at: int, about:
     }
 
 
+def _automatic_reply(
+    state: PortalState, contact: StoredRecord, kind: str, at: int, about: About, known_at: int
+) -> Values:
+    """An incoming e-mail that no person wrote: it counts as none, and HubSpot does not notice all of them."""
+    noticed = {"hs_incoming_email_is_out_of_office": "true"} if at // 1_000 % 2 else {}
+    values = _email_values(contact, "INCOMING_EMAIL", at, about) | noticed
+    _engagement(state, contact, "emails", values, known_at)
+    return _noted(contact, at)
+
+
 def _bounce(state: PortalState, contact: StoredRecord, kind: str, at: int, about: About, known_at: int) -> Values:
     state.tracking.emailed(
         "BOUNCE", contact.properties.get("email", ""), at, f"{about.get('campaign', '')}: {about.get('subject', '')}"
@@ -236,7 +245,7 @@ def _call(state: PortalState, contact: StoredRecord, kind: str, at: int, about: 
         "hs_call_direction": "OUTBOUND",
         "hs_call_disposition": DISPOSITIONS.get(outcome, ""),
         "hs_call_duration": str(int(about.get("seconds", 0)) * 1_000),
-        "hs_call_status": _NO_TALK.get(outcome, "COMPLETED"),
+        "hs_call_status": str(about.get("status", "COMPLETED")),
         "hs_timestamp": iso(at),
     }
     _engagement(state, contact, "calls", values, known_at)
@@ -280,6 +289,7 @@ _KEEPERS: dict[str, Keeper] = {
     "email_opened": _mail,
     "email_clicked": _mail,
     "email_replied": _reply,
+    "email_auto_replied": _automatic_reply,
     "email_bounced": _bounce,
     "email_unsubscribed": _unsubscribe,
     "meeting_booked": _meeting,

@@ -19,6 +19,13 @@ def inputs_of(body: Json, most: int) -> list[Json]:
     return inputs
 
 
+def ids_of(inputs: list[Json]) -> list[str]:
+    """The ids of the inputs of a batch, each of which must have one."""
+    if any(each.get("id") is None for each in inputs):
+        raise bad_request("Some required fields were not set: [id]")
+    return [str(each["id"]) for each in inputs]
+
+
 def missing_ids(records: RecordTable, ids: list[str]) -> list[Json]:
     """The one error that names every id without a record."""
     if not ids:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from functools import cache
 from typing import NamedTuple
 
+from connectors.sandbox.as_written import NUMBER_OPTIONS
 from connectors.sandbox.hubspot.deal_stages import DEFAULT_PIPELINE
 from connectors.sandbox.hubspot.wire import Json
 
@@ -113,6 +114,8 @@ _OPTIONS: dict[str, Iterable[tuple[str, str]]] = {
     ],
     "hs_email_direction": [(each, each) for each in ["EMAIL", "INCOMING_EMAIL", "FORWARDED_EMAIL"]],
     "hs_email_status": [(each, each) for each in ["BOUNCED", "FAILED", "SCHEDULED", "SENDING", "SENT"]],
+    "numemployees": [(each, each) for each in NUMBER_OPTIONS],
+    "hs_marketable_status": [("true", "Marketing contact"), ("false", "Non-marketing contact")],
     "hs_call_direction": [("INBOUND", "Inbound"), ("OUTBOUND", "Outbound")],
     "hs_call_status": [(each, each) for each in ["BUSY", "CANCELED", "COMPLETED", "FAILED", "NO_ANSWER", "QUEUED"]],
     "hs_meeting_outcome": [(each, each) for each in ["SCHEDULED", "COMPLETED", "RESCHEDULED", "NO_SHOW", "CANCELED"]],
@@ -168,6 +171,8 @@ message string textarea
 hs_language enumeration select
 annualrevenue string text
 numemployees enumeration select
+company_size string text
+work_email string text
 associatedcompanyid number number
 lifecyclestage enumeration radio
 hs_pipeline enumeration select
@@ -328,7 +333,7 @@ hs_communication_logged_from enumeration select
 """,
 }
 _GROUPS = {each: f"{TYPES[each].singular}information" for each in ("contacts", "companies", "deals")}
-OPEN_ENUMERATIONS = frozenset({"hubspot_team_id", "hs_language", "numemployees", "hs_activity_type"})
+OPEN_ENUMERATIONS = frozenset({"hubspot_team_id", "hs_language", "hs_activity_type"})
 """Enumerations whose options are in another place, or too many to keep here."""
 
 

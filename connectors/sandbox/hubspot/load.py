@@ -5,6 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from connectors.sandbox.as_written import (
+    choose_size,
+    roll,
+    write_address,
+    write_company,
+    write_count,
+    write_country,
+    write_name,
+    write_phone,
+    write_revenue,
+    write_size,
+    write_title,
+)
 from connectors.sandbox.hubspot.activity_effects import record_activity
 from connectors.sandbox.hubspot.catalog import option_of
 from connectors.sandbox.hubspot.lead_scores import add_own_scores
@@ -32,12 +45,12 @@ def load_portal(state: PortalState, world: World) -> None:
     owner_ids = {rep.number: str(_owner_id(rep)) for rep in world.reps}
     _add_industries(state, world.firms)
     _add_sources(state, world.deals)
-    companies = {firm.number: _company(state, firm, owner_ids, now) for firm in world.firms}
+    companies = {firm.number: _company(state, firm, owner_ids, now, world.seed) for firm in world.firms}
     state.tracking.form("Newsletter", now - 3 * _YEAR, "captured")
     state.tracking.form("Blog comments", now - 3 * _YEAR, "blog_comment")
     contact_ids: dict[int, int] = {}
     for human in sorted(world.humans, key=lambda each: (each.created_at, each.number)):
-        contacts = list(_contacts(state, human, owner_ids))
+        contacts = list(_contacts(state, human, owner_ids, world.seed))
         for contact in contacts:
             if human.firm:
                 _link_company(state, contact, companies[human.firm.number])
@@ -85,21 +98,26 @@ def _add_sources(state: PortalState, deals: tuple[Deal, ...]) -> None:
     schema.put(known | {"options": list(options.values())})
 
 
-def _company(state: PortalState, firm: Firm, owner_ids: dict[int, str], now: int) -> StoredRecord:
+def _company(state: PortalState, firm: Firm, owner_ids: dict[int, str], now: int, seed: int | None) -> StoredRecord:
+    def rolled(field: str) -> int:
+        return roll(seed, "hubspot company", firm.number, field)
+
+    employees = write_count(firm.employees, rolled("employees"))
+    revenue = write_count(firm.revenue, rolled("revenue"))
     values = {
         "name": firm.name,
         "domain": firm.domain,
         "website": firm.domain,
         "industry": _code(firm.industry),
-        "country": firm.country,
-        "numberofemployees": "" if firm.employees is None else str(firm.employees),
-        "annualrevenue": "" if firm.revenue is None else str(firm.revenue),
+        "country": write_country(firm.country, rolled("country")),
+        "numberofemployees": "" if employees is None else str(employees),
+        "annualrevenue": "" if revenue is None else str(revenue),
         "hubspot_owner_id": "" if firm.owner is None else owner_ids[firm.owner],
     }
     return state.make("companies", values, now - 3 * _YEAR + firm.number, "CRM_UI")
 
 
-def _contacts(state: PortalState, human: Human, owner_ids: dict[int, str]) -> Iterator[StoredRecord]:
+def _contacts(state: PortalState, human: Human, owner_ids: dict[int, str], seed: int | None) -> Iterator[StoredRecord]:
     """The contacts of a human. HubSpot has one contact for an address, so a shared mailbox is one contact for all."""
     created = milliseconds(human.created_at)
     for copy in range(human.in_hubspot):
@@ -110,16 +128,35 @@ def _contacts(state: PortalState, human: Human, owner_ids: dict[int, str]) -> It
             continue
         values = {
             "email": email,
-            "firstname": human.first,
-            "lastname": human.last,
-            "jobtitle": human.title or "",
-            "company": human.firm.name if human.firm else "",
-            "country": human.country or "",
+            **_typed_values(human, seed, copy),
             "lifecyclestage": _stage(human),
             "hubspot_owner_id": "" if human.owner is None else owner_ids[human.owner],
             **(_salesforce_ids(human) if human.native_link and copy == 0 else {}),
         }
         yield state.make("contacts", values, created + copy * 86_400_000, "CRM_UI" if human.owner else "FORM")
+
+
+def _typed_values(human: Human, seed: int | None, copy: int) -> dict[str, str]:
+    """What a person or a form filled in."""
+
+    def rolled(field: str) -> int:
+        return roll(seed, "hubspot", human.number, copy, field)
+
+    firm = human.firm
+    employees, revenue = (firm.employees, firm.revenue) if firm else (None, None)
+    return {
+        "firstname": write_name(human.first, rolled("first")),
+        "lastname": write_name(human.last, rolled("last")),
+        "jobtitle": write_title(human.title, human.country, rolled("title")),
+        "company": write_company(firm.name if firm else None, rolled("company")),
+        "country": write_country(human.country, rolled("country")),
+        "phone": write_phone(human.country, rolled("phone")),
+        "company_size": write_size(employees, rolled("size")),
+        "numemployees": choose_size(employees, rolled("number")),
+        "annualrevenue": write_revenue(revenue, rolled("revenue")),
+        "work_email": write_address(human.email, f"{human.first} {human.last}", rolled("work")) if firm else "",
+        "hs_marketable_status": "true" if rolled("marketable") % 100 < 70 else "false",
+    }
 
 
 def _address(email: str | None, copy: int) -> str:
@@ -133,7 +170,8 @@ def _address(email: str | None, copy: int) -> str:
 def _stage(human: Human) -> str:
     if "converted" in human.in_salesforce:
         return "opportunity"
-    return "lead" if human.owner or len(human.happenings) > 2 else "subscriber"
+    done = sum(each.kind != "email_auto_replied" for each in human.happenings)
+    return "lead" if human.owner or done > 2 else "subscriber"
 
 
 def _salesforce_ids(human: Human) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from connectors.sandbox.hubspot.batches import BATCH, batch_reply, inputs_of, missing_ids
+from connectors.sandbox.hubspot.batches import BATCH, batch_reply, ids_of, inputs_of, missing_ids
 from connectors.sandbox.hubspot.catalog import object_type
 from connectors.sandbox.hubspot.records import RecordTable, StoredRecord, as_json, list_versions_of
 from connectors.sandbox.hubspot.state import PortalState
@@ -113,12 +113,10 @@ def batch_read(state: PortalState, call: HubspotCall) -> Reply:
     if unique and (unique not in ("hs_object_id", *records.unique) or unique not in records.schema.known):
         raise bad_request(f"Property {unique} is not a unique identifier of {records.kind.type_id}")
     names = body.get("properties") or records.kind.shown
-    if any(each.get("id") is None for each in inputs):
-        raise bad_request("Some required fields were not set: [id]")
+    ids = ids_of(inputs)
     found: dict[int, StoredRecord] = {}
     lost = []
-    for each in inputs:
-        text = str(each["id"])
+    for text in ids:
         record = records.by_unique(unique, text) if unique in records.unique else records.find(text)
         if record and (record.archived_at is not None) == call.flag("archived"):
             found[record.id] = record

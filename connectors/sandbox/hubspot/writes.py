@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from connectors.sandbox.hubspot.batches import BATCH, batch_reply, inputs_of, missing_ids
+from connectors.sandbox.hubspot.batches import BATCH, batch_reply, ids_of, inputs_of, missing_ids
 from connectors.sandbox.hubspot.catalog import ENGAGEMENTS
 from connectors.sandbox.hubspot.links import types_of
 from connectors.sandbox.hubspot.objects import one_record
@@ -109,7 +109,7 @@ def batch_update(state: PortalState, call: HubspotCall) -> Reply:
     """`POST …/batch/update`: unknown ids spare the others; a bad value or a repeated id spoils the whole batch."""
     records = state.records_of(call.params["type"])
     inputs = inputs_of(call.json(), BATCH)[state.switches.lost_writes :]
-    _check_distinct([str(each.get("id")) for each in inputs])
+    _check_distinct(ids_of(inputs))
     _check_id_property(records, inputs)
     found = [_found(records, each) for each in inputs]
     if state.switches.merged_pair == "refused":

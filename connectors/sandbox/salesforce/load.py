@@ -8,6 +8,18 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from connectors.sandbox.as_written import (
+    roll,
+    write_address,
+    write_call_outcome,
+    write_company,
+    write_count,
+    write_country,
+    write_name,
+    write_phone,
+    write_title,
+    write_website,
+)
 from connectors.sandbox.salesforce.loading import FOUNDED, Loading, audit_fields, campaign_id
 from connectors.sandbox.salesforce.opportunity_load import load_deals
 from connectors.sandbox.salesforce.state import (
@@ -153,15 +165,24 @@ def _rep(rep: Rep) -> dict[str, Any]:
     return _user(salesforce_id("005", rep.number), rep.first, rep.last, rep.email, rep.active, STANDARD_PROFILE)
 
 
+def _rolled(loading: Loading, what: Firm | Human, field: str) -> int:
+    return roll(loading.world.seed, f"salesforce {type(what).__name__}", what.number, field)
+
+
+def _money(revenue: int | None, rolled: int) -> float | None:
+    written = write_count(revenue, rolled)
+    return None if written is None else float(written)
+
+
 def _account(loading: Loading, firm: Firm) -> dict[str, Any]:
     return {
         "Id": salesforce_id("001", firm.number),
         "Name": firm.name,
-        "Website": f"https://www.{firm.domain}",
+        "Website": write_website(firm.domain, _rolled(loading, firm, "website")),
         "Industry": firm.industry,
-        "NumberOfEmployees": firm.employees,
-        "AnnualRevenue": None if firm.revenue is None else float(firm.revenue),
-        "BillingCountry": firm.country,
+        "NumberOfEmployees": write_count(firm.employees, _rolled(loading, firm, "employees")),
+        "AnnualRevenue": _money(firm.revenue, _rolled(loading, firm, "revenue")),
+        "BillingCountry": write_country(firm.country, _rolled(loading, firm, "country")),
         "Type": "Prospect",
         "OwnerId": loading.owner(firm.owner),
         **audit_fields(stamp(FOUNDED)),
@@ -185,13 +206,17 @@ def _record(loading: Loading, human: Human, at: int) -> dict[str, Any]:
     kind = human.in_salesforce[at]
     created = human.created_at + timedelta(days=at)
     made = stamp(min(created, loading.world.now))
+    # Salesforce takes blanks from both ends of a text.
+    first = write_name(human.first, _rolled(loading, human, "first")).strip()
+    last = write_name(human.last, _rolled(loading, human, "last")).strip()
     record = {
         "Id": salesforce_id("003" if kind == "contact" else "00Q", human.number * 4 + at),
-        "FirstName": human.first,
-        "LastName": human.last,
-        "Name": f"{human.first} {human.last}".strip(),
-        "Title": human.title,
+        "FirstName": first,
+        "LastName": last,
+        "Name": f"{first} {last}".strip(),
+        "Title": write_title(human.title, human.country, _rolled(loading, human, "title")).strip() or None,
         "Email": human.email,
+        "Phone": write_phone(human.country, _rolled(loading, human, "phone")) or None,
         "LeadSource": ("Web", "Partner Referral", "Purchased List", "Other")[human.number % 4],
         **audit_fields(made, by=loading.owner(human.owner)),
     }
@@ -202,18 +227,20 @@ def _record(loading: Loading, human: Human, at: int) -> dict[str, Any]:
 
 def _contact(loading: Loading, human: Human) -> dict[str, Any]:
     account = salesforce_id("001", human.firm.number) if human.firm else None
-    return {"AccountId": account, "MailingCountry": human.country, "OwnerId": loading.owner(human.owner)}
+    country = write_country(human.country, _rolled(loading, human, "country"))
+    return {"AccountId": account, "MailingCountry": country or None, "OwnerId": loading.owner(human.owner)}
 
 
 def _lead(loading: Loading, human: Human, at: int, converted: bool) -> dict[str, Any]:
     firm = human.firm
+    company = write_company(firm.name if firm else None, _rolled(loading, human, "company"))
     lead = {
-        "Company": firm.name if firm else "[not provided]",
+        "Company": company or "[not provided]",
         "Industry": firm.industry if firm else None,
-        "NumberOfEmployees": firm.employees if firm else None,
-        "AnnualRevenue": float(firm.revenue) if firm and firm.revenue is not None else None,
-        "Website": f"https://www.{firm.domain}" if firm else None,
-        "Country": human.country,
+        "NumberOfEmployees": write_count(firm.employees, _rolled(loading, human, "employees")) if firm else None,
+        "AnnualRevenue": _money(firm.revenue, _rolled(loading, human, "revenue")) if firm else None,
+        "Website": write_website(firm.domain, _rolled(loading, human, "website")) if firm else None,
+        "Country": write_country(human.country, _rolled(loading, human, "country")) or None,
         "Status": "Open - Not Contacted" if human.owner is None else "Working - Contacted",
         "OwnerId": LEAD_QUEUE if human.owner is None else loading.owner(human.owner),
         "IsUnreadByOwner": human.owner is None,
@@ -258,6 +285,15 @@ class _Moment:
     def owner(self) -> str:
         return self.loading.owner(self.human.owner)
 
+    def rolled(self, field: str) -> int:
+        return roll(self.loading.world.seed, "salesforce", self.human.number, self.at, field)
+
+    @property
+    def recipient(self) -> str:
+        """Their address as mail programs write it."""
+        name = f"{self.human.first} {self.human.last}".strip()
+        return write_address(self.human.email, name, self.rolled("recipient")).strip()
+
     def text(self, name: str, default: str) -> str:
         return str(self.happening.attributes.get(name, default))
 
@@ -293,9 +329,10 @@ def _task(moment: _Moment, subtype: str, subject: str, **more: Any) -> dict[str,
 
 def _call(moment: _Moment) -> None:
     seconds = moment.happening.attributes.get("seconds", 0)
+    outcome = write_call_outcome(moment.text("outcome", ""), moment.rolled("outcome"))
     _task(
         moment, "Call", moment.text("subject", "Call"), Type="Call", CallType="Outbound",
-        CallDurationInSeconds=int(seconds), CallDisposition=moment.text("outcome", "") or None,
+        CallDurationInSeconds=int(seconds), CallDisposition=outcome or None,
     )  # fmt: skip
 
 
@@ -317,7 +354,7 @@ def _letter(moment: _Moment, **more: Any) -> dict[str, Any]:
         "RelatedToId": None,
         "Subject": subject,
         "FromAddress": rep,
-        "ToAddress": moment.human.email,
+        "ToAddress": moment.recipient or None,
         "Status": "3",
         "MessageDate": moment.at,
         "IsTracked": True,
@@ -366,9 +403,13 @@ def _bounced(moment: _Moment) -> None:
 
 
 def _replied(moment: _Moment) -> None:
+    _received(moment, ReplyToEmailMessageId=_earlier(moment)["Id"])
+
+
+def _received(moment: _Moment, **more: Any) -> None:
     _letter(
         moment, Incoming=True, FromAddress=moment.human.email, ToAddress="admin@sandbox.example", Status="2",
-        IsTracked=False, ReplyToEmailMessageId=_earlier(moment)["Id"],
+        IsTracked=False, **more,
     )  # fmt: skip
 
 
@@ -419,10 +460,10 @@ def _member(moment: _Moment, campaign: str) -> dict[str, Any]:
         "LeadOrContactId": moment.who["Id"],
         "AccountId": moment.who.get("AccountId"),
         "Type": "Contact" if contact else "Lead",
-        "FirstName": moment.human.first,
-        "LastName": moment.human.last,
+        "FirstName": moment.who["FirstName"],
+        "LastName": moment.who["LastName"],
         "Name": moment.who["Name"],
-        "Title": moment.human.title,
+        "Title": moment.who["Title"],
         "Email": moment.human.email,
         **audit_fields(moment.logged),
     }
@@ -435,6 +476,7 @@ _MAKERS: dict[str, Callable[[_Moment], object]] = {
     "email_sent": _sent,
     "email_opened": _opened,
     "email_replied": _replied,
+    "email_auto_replied": _received,
     "email_bounced": _bounced,
     "email_unsubscribed": _unsubscribed,
     "meeting_booked": _meeting,

@@ -114,7 +114,7 @@ def _text(each: SandboxField, value: Any) -> str:
             f"{each.label}: bad value for restricted picklist field: {text}",
             (each.name,),
         )
-    return text
+    return text.lower() if each.type == "email" else text
 
 
 def _reference(each: SandboxField, value: Any) -> str:
@@ -130,11 +130,14 @@ _READERS: dict[str, Callable[[SandboxField, Any], Any]] = {
     "reference": _reference,
     "id": _reference,
 }
+_TRIMMED = TEXT - {"textarea"}
 _READERS |= dict.fromkeys(NUMBERS, _number) | dict.fromkeys(TEXT, _text)
 
 
 def taken(each: SandboxField, value: Any) -> Any:
     """A value from outside as this field keeps it; `None` and empty text clear it. Raises `Refusal`."""
+    if isinstance(value, str) and each.type in _TRIMMED:
+        value = value.strip()
     if value is None or value == "":
         if each.type == "boolean":
             raise _unreadable(each, "null", "boolean")

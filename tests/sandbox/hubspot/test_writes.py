@@ -224,8 +224,9 @@ def test_a_restored_contact_is_back_in_its_place(portal, ask):
     assert ids == sorted(ids)
 
 
-def test_an_input_without_an_id_spoils_the_batch(ask):
-    answer = ask("POST", "/crm/v3/objects/contacts/batch/read", {"inputs": [{"id": None}]})
+@pytest.mark.parametrize("what", ["read", "update"])
+def test_an_input_without_an_id_spoils_the_batch(ask, what):
+    answer = ask("POST", f"/crm/v3/objects/contacts/batch/{what}", {"inputs": [{"id": None}]})
     assert (answer.status_code, answer.json()["message"]) == (400, "Some required fields were not set: [id]")
 
 

@@ -49,6 +49,12 @@ def test_refused_updates_leave_the_row_alone(sf, fields, code, named):
     assert sf.Lead.get(LEAD) == before
 
 
+def test_texts_lose_the_blanks_around_them_and_addresses_their_capitals(sf):
+    sf.Lead.update(LEAD, {"Title": "  VP  Sales ", "Email": "Ada.X@Kestrel.Example", "City": "  "})
+    lead = sf.Lead.get(LEAD)
+    assert (lead["Title"], lead["Email"], lead["City"]) == ("VP  Sales", "ada.x@kestrel.example", None)
+
+
 def test_unknown_rows(sf):
     with pytest.raises(SalesforceResourceNotFound) as caught:
         sf.Lead.get(salesforce_id("00Q", 999))
