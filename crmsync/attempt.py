@@ -23,7 +23,8 @@ from crmsync.work import Work
 class Attempt:
     """A run under way: what it reports, the CRMs that are skipped and why, their calls until then, its begin.
 
-    `ahead` is by how much the run's clock is ahead of each CRM's that has one.
+    `ahead` is by how much the run's clock is ahead of each CRM's that has one. `news` says since when (milliseconds) a
+    record, by its row, waits for what happened to it.
     """
 
     result: Result
@@ -31,6 +32,7 @@ class Attempt:
     calls_before: dict[str, int] = field(default_factory=dict)
     begun: float = field(default_factory=time.monotonic)
     ahead: dict[str, timedelta] = field(default_factory=dict)
+    news: dict[int, int] = field(default_factory=dict)
 
 
 def begin_attempt(work: Work, run_id: str) -> Attempt:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -19,11 +20,12 @@ from crmsync.attempt import (
 )
 from crmsync.config import config_of
 from crmsync.errors import Cancelled, StateInUse
+from crmsync.evaluation.freshness import round_wait
 from crmsync.failpoint import failpoint
 from crmsync.planning import approval
 from crmsync.planning.apply import apply_changes
 from crmsync.planning.builder import BuiltPlan, build_plan, build_preview, describe_other_plan
-from crmsync.planning.desk import read_breaches
+from crmsync.planning.deadlines import read_breaches
 from crmsync.planning.tasks import create_tasks, describe_refused_tasks
 from crmsync.pull import pull_all, pull_first
 from crmsync.redaction import hide_secrets, secrets_of
@@ -32,6 +34,7 @@ from crmsync.routing.sla import describe_breaches
 from crmsync.store import journal
 from crmsync.store.copy import copy_state
 from crmsync.store.database import Store, wipe_log
+from crmsync.store.news import news_of_people, updated_people
 from crmsync.store.owners import owner_names
 from crmsync.store.pausing import refuse_while_paused
 from crmsync.store.protections import copy_protections, list_protections
@@ -272,12 +275,31 @@ def _create_tasks(work: Work, attempt: Attempt, hide: Callable[[str], str]) -> N
         attempt.result.tasks = count_tasks(reading, attempt.result.run)
 
 
+def _count_waits(work: Work, attempt: Attempt, confirmed: Mapping[str, int]) -> dict[str, int]:
+    """How many people waited how many seconds from their news until the last of their updates was `confirmed`.
+
+    That is an instant (milliseconds) by CRM: when all of the run's updates were, so that it flatters nobody.
+    """
+    with work.store.read() as reading:
+        news = news_of_people(reading, attempt.news)
+        ends: dict[int, int] = {}
+        for crm, at in confirmed.items():
+            ends |= {
+                each: max(at, ends.get(each, at)) for each in updated_people(reading, attempt.result.run, crm, news)
+            }
+    counts = Counter(round_wait((ends[each] - news[each]) / 1_000) for each in ends)
+    return {str(seconds): people for seconds, people in sorted(counts.items())}
+
+
 def _write(work: Work, attempt: Attempt, approved: Sequence[str]) -> Result:
     result = attempt.result
     hide = partial(hide_secrets, secrets=secrets_of(work.config))
+    confirmed: dict[str, int] = {}
     for crm in crms_left(work, attempt):
         with taking_part(work, attempt, crm):
             apply_changes(work.store, work.crms[crm], result.run, work.config.write, work.now_ms, work.progress, hide)
+            confirmed[crm] = to_ms(work.present)
+    result.freshness = _count_waits(work, attempt, confirmed)
     _create_tasks(work, attempt, hide)
     count_outcomes(work, result)
     with work.store.begin() as writing:

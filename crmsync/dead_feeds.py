@@ -10,8 +10,7 @@ from typing import Any, NamedTuple
 from crmsync.config import Config
 from crmsync.config.model import Model, selections_of_rule, selects_kind
 from crmsync.config.rules import Rule
-from crmsync.counts import count_of
-from crmsync.scoring.wording import format_date
+from crmsync.counts import count_of, format_date
 
 HISTORY = 20
 """Activities that a kind must have had, for its pauses to say anything."""

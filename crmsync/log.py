@@ -7,14 +7,16 @@ import re
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
-
-import structlog
-from structlog.typing import EventDict, Processor
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, Literal
 
 from crmsync.errors import CrmsyncError
 from crmsync.redaction import HIDDEN, hide_people, hide_secrets
 from crmsync.terminals import shows_plainly
+
+if TYPE_CHECKING:
+    from structlog.stdlib import BoundLogger
+    from structlog.typing import EventDict, Processor
 
 LIBRARIES = ("urllib3", "requests", "hubspot", "simple_salesforce", "apscheduler", "alembic", "asyncio")
 """Who is told of only from a warning on, unless everything is asked for."""
@@ -24,19 +26,8 @@ _CREDENTIAL_KEYS = re.compile(r"(?i)authorization|token$|secret$|password$|priva
 
 def start_logging(style: Literal["console", "json"], level: int, secrets: Sequence[str] = ()) -> None:
     """Send everything that is logged, by crmsync and by libraries, to stderr from `level` on, without `secrets`."""
-    structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            *_SHARED,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
-        wrapper_class=structlog.stdlib.BoundLogger,
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        # It is configured twice: before the config is read, and then as it says.
-        cache_logger_on_first_use=False,
-    )
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_formatter(style, secrets))
+    handler.setFormatter(_LateFormatter(style, secrets))
     logging.raiseExceptions = False  # a line that cannot be written would be printed as it is
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -45,17 +36,38 @@ def start_logging(style: Literal["console", "json"], level: int, secrets: Sequen
         logging.getLogger(library).setLevel(logging.DEBUG if level <= logging.DEBUG else max(level, logging.WARNING))
 
 
-_SHARED: Sequence[Processor] = (
-    structlog.contextvars.merge_contextvars,
-    structlog.stdlib.add_log_level,
-    structlog.processors.TimeStamper(fmt="iso", utc=True),
-)
+class _LateFormatter(logging.Formatter):
+    """Makes lines by structlog, which is loaded with the first one: most commands log nothing and need not wait."""
+
+    def __init__(self, style: str, secrets: Sequence[str]) -> None:
+        super().__init__()
+        self._make = partial(_formatter, style, secrets)
+
+    @cached_property
+    def _made(self) -> logging.Formatter:
+        return self._make()
+
+    def format(self, record: logging.LogRecord) -> str:
+        """A line of what was logged."""
+        return self._made.format(record)
+
+
+def _shared_processors() -> list[Processor]:
+    import structlog
+
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
 
 
 def _formatter(style: str, secrets: Sequence[str]) -> logging.Formatter:
     """How a line is made, of our own events and of what libraries log; the last but one hides secrets and people."""
+    import structlog
+
     return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[*_SHARED, structlog.stdlib.ExtraAdder()],
+        foreign_pre_chain=[*_shared_processors(), structlog.stdlib.ExtraAdder()],
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             # Ours, since structlog's own show what variables held (hynek/structlog#715).
@@ -66,9 +78,21 @@ def _formatter(style: str, secrets: Sequence[str]) -> logging.Formatter:
     )
 
 
-def get_logger(**bound: Any) -> structlog.stdlib.BoundLogger:
+def get_logger(**bound: Any) -> BoundLogger:
     """A logger with these keys on each event."""
-    logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger("crmsync", **bound)
+    import structlog
+
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *_shared_processors(),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+    logger: BoundLogger = structlog.stdlib.get_logger("crmsync", **bound)
     return logger
 
 
@@ -111,6 +135,8 @@ def _frames(error: BaseException) -> traceback.StackSummary:
 
 
 def _renderer(style: str) -> Processor:
+    import structlog
+
     if style == "json":
         return structlog.processors.JSONRenderer(ensure_ascii=False)
     return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty() and not shows_plainly(), pad_event_to=24)

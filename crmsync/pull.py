@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
 from operator import attrgetter
@@ -13,6 +13,7 @@ from crmsync.clock_skew import judge_clocks
 from crmsync.config import Config
 from crmsync.connector import MissingField
 from crmsync.errors import ConfigError, Unavailable
+from crmsync.evaluation.freshness import date_event
 from crmsync.failpoint import failpoint
 from crmsync.model import Odd, Owner, Page, Ref
 from crmsync.odd_pages import naming_odd
@@ -48,7 +49,7 @@ from crmsync.store.odd_records import read_odd_records, update_odd_records
 from crmsync.store.owners import save_owners
 from crmsync.store.restoring import TO_PULL, note_pulled, restored_crms
 from crmsync.store.scores import find_remains, find_unpulled
-from crmsync.store.sql import dump_json, in_chunks
+from crmsync.store.sql import dump_json, in_chunks, to_ms
 from crmsync.work import Work
 
 
@@ -65,10 +66,13 @@ def pull_all(work: Work, attempt: Attempt, *, full: bool, resuming: bool, trusti
             # Before the pull, which would take what a lost answer wrote for a user's change.
             if resuming:
                 result.crms[crm].resumed = resolve_unknown(work.store, work.crms[crm], work.now_ms)
-            _pull(work, result, crm, full=full or restored.get(crm) == TO_PULL, trusting=trusting)
+            begun = to_ms(work.present)
+            _pull(work, attempt, crm, full=full or restored.get(crm) == TO_PULL, trusting=trusting)
             theirs = work.crms[crm].owners()
             with work.store.begin() as writing:
                 save_owners(writing, [crm], theirs)
+                # Not in `_pull`, which a first preview does on the real state: nobody waits before the first run.
+                write_cursor(writing, crm, PULLED, str(begun))
             _pull_lists(work, result, crm, full=full)
             owners += theirs
             orders |= {(crm, kind): values for kind, values in work.crms[crm].stage_order().items()}
@@ -127,7 +131,7 @@ def pull_first(work: Work, run: str) -> Result:
         for crm in crms:
             if crm not in attempt.skipped:
                 with taking_part(first, attempt, crm):
-                    _pull(first, attempt.result, crm, full=False)
+                    _pull(first, attempt, crm, full=False)
             attempt.result.crms[crm].api_calls = crms[crm].calls - attempt.calls_before[crm]
         pull_all_events(first, attempt)
     return attempt.result
@@ -200,13 +204,24 @@ def _contacts_stream(work: Work, crm: str) -> str:
     return f"{CONTACTS}{work.config.mapping_hash(crm)}"
 
 
-def _pull(work: Work, result: Result, crm: str, *, full: bool, trusting: bool = False) -> None:
+def _pull(work: Work, attempt: Attempt, crm: str, *, full: bool, trusting: bool = False) -> None:
     """Pull one CRM; `full` from the start, `trusting` that activities which do not come are gone, however many."""
-    connector, contacts = work.crms[crm], _contacts_stream(work, crm)
+    connector, contacts, result = work.crms[crm], _contacts_stream(work, crm), attempt.result
     follows = work.config.follows_accounts()
+    begun = to_ms(work.present)
+    with work.store.read() as reading:
+        before = int(read_cursor(reading, crm, PULLED) or begun + 1)
+    # Of a first pull, which brings all that there ever was, nothing is news; nor is it after a clock that was wrong.
+    news = attempt.news if before <= begun else {}
+    note_news = partial(_note_news, news, before)
     save = partial(save_contacts, now=work.now, noticing=_noticed_fields(work, crm), colleagues=follows)
-    _pull_contacts(work, result, crm, connector.contacts, contacts, save, full=full)
-    _pull_activities(work, result, crm, connector.activities, full=full, trusting=trusting)
+
+    def save_noting(*args: Any, **named: Any) -> None:
+        # A record that differs although the CRM did not change it is read otherwise than before.
+        note_news((row_id, at) for row_id, at in save(*args, **named) if at >= before)
+
+    _pull_contacts(work, result, crm, connector.contacts, contacts, save_noting, full=full)
+    _pull_activities(work, result, crm, connector.activities, note_news, full=full, trusting=trusting)
     pull_outcomes(work, result, crm, full=full, trusting=trusting)
     with work.store.begin() as writing:
         is_same_mapping = (read_cursor(writing, crm, MAPPING) or contacts).partition(" ")[0] == contacts
@@ -218,6 +233,13 @@ def _pull(work: Work, result: Result, crm: str, *, full: bool, trusting: bool = 
             note_pulled(writing, crm, work.now_ms)
             drop_unused_facts(writing)
             drop_unused_companies(writing)
+
+
+def _note_news(news: dict[int, int], pulled: int, found: Iterable[tuple[int, int]]) -> None:
+    """Note since when records wait for what was found of them (row and milliseconds); `pulled` is the pull before."""
+    for row_id, at in found:
+        if (since := date_event(at, pulled)) is not None:
+            news[row_id] = min(news.get(row_id, since), since)
 
 
 def _noticed_fields(work: Work, crm: str) -> Sequence[str]:
@@ -239,13 +261,16 @@ def _stage_values(work: Work, crm: str) -> str:
 MAPPING = "mapping"
 """The row among the cursors that says by which mapping the records were last read to their end, and which stages."""
 
+PULLED = "pulled"
+"""The row among the cursors that says when (milliseconds) the last pull of a run began that came to its end."""
+
 ACTIVITIES = "activities"
 
 Pages = Callable[[str | None], Iterator[Page[Any]]]
 
 
 def _pull_contacts(
-    work: Work, result: Result, crm: str, pages: Pages, stream: str, save: Callable[..., None], *, full: bool
+    work: Work, result: Result, crm: str, pages: Pages, stream: str, save: Callable[..., object], *, full: bool
 ) -> None:
     # A cursor of its own, so that the ordinary one stays good if this is cut off.
     key = f"full:{stream}" if full else stream
@@ -278,7 +303,16 @@ def _pull_contacts(
             odd += _find_missing_records(work, crm, key, runs)
 
 
-def _pull_activities(work: Work, result: Result, crm: str, pages: Pages, *, full: bool, trusting: bool) -> None:
+def _pull_activities(
+    work: Work,
+    result: Result,
+    crm: str,
+    pages: Pages,
+    note_news: Callable[[Iterable[tuple[int, int]]], None],
+    *,
+    full: bool,
+    trusting: bool,
+) -> None:
     key = f"full:{ACTIVITIES}" if full else ACTIVITIES
     with work.store.read() as reading:
         cursor = read_cursor(reading, crm, key)
@@ -289,7 +323,7 @@ def _pull_activities(work: Work, result: Result, crm: str, pages: Pages, *, full
         for page in group_pages(crm, pages(cursor), attrgetter("id")):
             odd += page.odd
             with work.store.begin() as writing:
-                save_activities(writing, result.run, page.items)
+                note_news((row_id, at * 1_000) for row_id, at in save_activities(writing, result.run, page.items))
                 result.problems += full_pull.compare_page(writing, crm, key, page, trusting=trusting)
                 write_cursor(writing, crm, key, page.cursor)
             failpoint("page_stored")
@@ -298,7 +332,7 @@ def _pull_activities(work: Work, result: Result, crm: str, pages: Pages, *, full
     full_pull.end_tracking(work.store, crm, key)
 
 
-def _read_by_id(work: Work, crm: str, refs: Sequence[Ref], save: Callable[..., None]) -> list[Odd]:
+def _read_by_id(work: Work, crm: str, refs: Sequence[Ref], save: Callable[..., object]) -> list[Odd]:
     """Store records as they are now. Returns those of which the answer cannot be read."""
     odd: list[Odd] = []
     for some in in_chunks(refs, 1_000):

@@ -81,7 +81,8 @@ class Result:
     `guard` says of a preview why it would wait if it were none; `held` is the plan that waits after this run;
     `routing` counts everybody by where they are; `waiting_for_owner` counts people by why they have none;
     `approved` compares what is written with what was seen; `tasks` counts those that owners get, by how far they are;
-    `holds` are dead feeds for which decay and inactivity are on hold.
+    `holds` are dead feeds for which decay and inactivity are on hold; `freshness` counts people by how many seconds
+    after something happened to them an update was confirmed.
     """
 
     run: str
@@ -101,6 +102,7 @@ class Result:
     approved: dict[str, Any] | None = None
     tasks: dict[str, int] = field(default_factory=dict)
     holds: list[dict[str, Any]] = field(default_factory=list)
+    freshness: dict[str, int] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """The document that `--json` prints."""

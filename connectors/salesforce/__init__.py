@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from connectors.salesforce.connector import SalesforceConnector
 from connectors.salesforce.links import read_link
 from connectors.salesforce.settings import Settings
 from crmsync.connector import Connector, FieldMap, Notes, Stop
@@ -21,4 +20,7 @@ __all__ = ["LABEL", "LISTS", "SOURCE_FIELD", "Settings", "connect", "read_link"]
 
 def connect(settings: Settings, names: FieldMap, notes: Notes, stop: Stop) -> Connector:
     """A connector for one org; nothing is sent before its first method is called."""
+    # Here: whoever only reads the config or the state does not wait for the vendor's client.
+    from connectors.salesforce.connector import SalesforceConnector
+
     return SalesforceConnector(settings, names, notes, stop)

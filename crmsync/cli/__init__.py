@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import sys
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +26,8 @@ app = typer.Typer(
 
 def _say_version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version  # takes longer to load than all other commands want to wait
+
         typer.echo(f"crmsync {version('crmsync')}")
         raise typer.Exit
 

@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from crmsync.columns import fold_text
 from crmsync.config.conditions import (
     DEPARTMENTS,
     MOVING_KEYS,
@@ -37,6 +36,7 @@ from crmsync.config.rules import (
 from crmsync.config.tables import Duration, Table
 from crmsync.config.units import Days, Points, Texts
 from crmsync.config.values import Values
+from crmsync.folding import fold_text
 
 MONTHS = tuple(f"{month:02}" for month in range(1, 13))
 

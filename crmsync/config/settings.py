@@ -96,6 +96,8 @@ class Config(Model, BaseSettings):
         env_nested_delimiter="__",
         case_sensitive=False,
         validate_default=True,
+        # Only what `config_class` makes of it is ever filled in.
+        defer_build=True,
     )
 
     secrets: str | None = None

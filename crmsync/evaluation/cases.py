@@ -211,19 +211,3 @@ def _some(values: Any, name: str, rows: NDArray[np.intp]) -> Any:
     if name == "groups":
         return {key: Group(each.codes[rows], each.labels) for key, each in values.items() if isinstance(each, Group)}
     return values
-
-
-def find_line(model: Model, line: str | None) -> str | None:
-    """The band that people are handed over in: `line`, else `mql` where there is one, else the highest; `None` without
-    bands.
-    """
-    names = model.band_names()
-    if line is not None:
-        return line
-    return "mql" if "mql" in names else names[-1] if names else None
-
-
-def find_bands_from_line(model: Model, line: str | None) -> frozenset[str]:
-    """The bands in which people are handed over: the one that `find_line` names, and those above it."""
-    names, found = list(model.band_names()), find_line(model, line)
-    return frozenset(names[names.index(found) :]) if found in names else frozenset()

@@ -6,15 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any, Literal, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from crmsync.config.learned import Learned
 from crmsync.config.model import RULE_TABLES, Band, Limit
 from crmsync.config.rules import Rule
 from crmsync.config.settings import Config
 from crmsync.config.tables import spelled_duration
-from crmsync.evaluation.cases import NEVER, find_line
+from crmsync.evaluation.line import find_line
 from crmsync.evaluation.proportions import divide_counts
 
 Direction = Literal["loosens", "tightens", "either"]
@@ -301,9 +298,9 @@ class LooseningEffect(NamedTuple):
 
 
 def measure_effect(
-    entered: NDArray[np.int64], accepted: NDArray[np.int64] | None, at: int, now: int
+    entered: Sequence[int], accepted: Sequence[int | None] | None, at: int, now: int
 ) -> LooseningEffect | None:
-    """What a change `at` an instant did until `now`; all in seconds, `accepted` is `NEVER` for who was not.
+    """What a change `at` an instant did until `now`; all in seconds, `accepted` is `None` for who was not.
 
     `None` before a whole day has passed.
     """
@@ -313,10 +310,11 @@ def measure_effect(
     span = days * 86_400
     counts = []
     for start in (at - span, at):
-        came = (entered >= start) & (entered < start + span)
+        end = start + span
+        came = [start <= each < end for each in entered]
         taken = None
         if accepted is not None:
-            taken = int((came & (accepted != NEVER) & (accepted < start + span)).sum())
-        counts.append((int(came.sum()), taken))
+            taken = sum(on is not None and on < end for on, is_new in zip(accepted, came, strict=True) if is_new)
+        counts.append((sum(came), taken))
     (before, took_before), (after, took_after) = counts
     return LooseningEffect(int(days), before, after, took_before, took_after)

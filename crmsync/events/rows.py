@@ -9,9 +9,9 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from crmsync.columns import UNSEEN, fold_text
 from crmsync.config.events import EventSource
 from crmsync.config.values import MISSING
+from crmsync.folding import UNSEEN, fold_text
 from crmsync.identity.matching import normal_email
 from crmsync.model import ADDRESS, DOMAIN, REFERENCE, Activity, Odd, Ref, Scalar
 

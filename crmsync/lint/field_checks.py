@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC
 from typing import Any, NamedTuple
 
-from crmsync.columns import fold_text
 from crmsync.config import Config
 from crmsync.config.conditions import DATE_KEYS, Condition
 from crmsync.config.learned import Adjustment
 from crmsync.config.rules import Rule
 from crmsync.connector import DescribedField, FieldMap, plain_name
+from crmsync.folding import fold_text
 from crmsync.lint.finding import Finding
 from crmsync.model import Scalar
 from crmsync.scoring.answers import UNKNOWN, YES, Answers

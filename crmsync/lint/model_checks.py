@@ -21,10 +21,10 @@ from crmsync.config.rules import Sequence as SequenceRule
 from crmsync.config.units import to_hundredths
 from crmsync.counts import count_of
 from crmsync.lint.finding import Finding
-from crmsync.lint.tiers import tier_of
 from crmsync.scoring.answers import YES
 from crmsync.scoring.conditions import ConditionEvaluator, Today, encode_fields
 from crmsync.scoring.fact_selection import selection_key
+from crmsync.scoring.tiers import tier_of
 from crmsync.scoring.whatif.bounds import ANY_DAY, most_capped, most_counted, most_of, most_total
 from crmsync.scoring.whatif.candidates import candidate_values
 

@@ -15,12 +15,8 @@ from crmsync.model import Holding, Scalar
 from crmsync.planning import approval
 from crmsync.planning.account_counts import notice_counts
 from crmsync.planning.accounts import AccountScores, find_moved_accounts, read_account_scores
-from crmsync.planning.desk import (
-    Setting,
-    ask_owner,
-    read_breaches,
-    read_desk,
-)
+from crmsync.planning.deadlines import read_breaches
+from crmsync.planning.desk import Setting, ask_owner, read_desk
 from crmsync.planning.guard import NOBODY, Held, guard_violations, people_to_hold
 from crmsync.planning.people_columns import name_planning, name_scoring, read_holds
 from crmsync.planning.person_plan import PlanBuilder
@@ -33,6 +29,7 @@ from crmsync.routing.sla import Deadline, owners_to_replace
 from crmsync.routing.tasks import plan_breach_tasks, plan_tasks
 from crmsync.store import hand_offs, journal, restoring, tasks
 from crmsync.store.distribution import keep_distribution
+from crmsync.store.due_people import people_to_score
 from crmsync.store.events import count_unmatched, settle_events
 from crmsync.store.memberships import people_with_records
 from crmsync.store.overrides import (
@@ -51,7 +48,6 @@ from crmsync.store.scores import (
     crms_of,
     destination_counts,
     make_dirty,
-    people_to_score,
     plan_all_again,
     pulled_counts,
     save_decisions,

@@ -23,10 +23,9 @@ from crmsync.routing.assignment import Desk, Unassigned
 from crmsync.routing.calendar import local_day
 from crmsync.routing.decisions import PersonState
 from crmsync.routing.exclusion import Marks
-from crmsync.routing.feedback import TagState, judge_tag
+from crmsync.routing.feedback import TagState
 from crmsync.routing.lifecycle import RecordStage, StageMove, StageReason, StageState, find_entry
 from crmsync.routing.owners import Owners
-from crmsync.routing.sla import Deadline, find_breaches
 from crmsync.routing.turns import Load
 from crmsync.scoring import Scores
 from crmsync.scoring.values import make_column
@@ -201,31 +200,6 @@ def ask_owner(
     return Unassigned(
         person, routes, records, worth, account.owners, since, account.colleagues, account.colleague_records, late,
     )  # fmt: skip
-
-
-def read_deadlines(tx: Connection, config: Config, now: datetime, person: int | None = None) -> list[Deadline]:
-    """Until when each hand-off, of everybody or of one person, asks for a touch, as of `now` (aware)."""
-    if config.sla is None:
-        return []
-    handed = hand_offs.latest_hand_offs(tx, int(now.timestamp() * 1000), person)
-    found = find_breaches(config.sla, config.owner_pool, handed, now, config.zone)
-    settled = _people_not_routed(tx, config, [each.hand_off.person for each in found if each.touched is None], now)
-    return [each for each in found if each.touched is not None or each.hand_off.person not in settled]
-
-
-def _people_not_routed(tx: Connection, config: Config, people: Sequence[int], now: datetime) -> frozenset[int]:
-    """Those whom a tag keeps from every route or the CRM itself took further, as of the last run."""
-    crm_owned, now_ms = config.crm_owned, int(now.timestamp() * 1000)
-    return frozenset(
-        whose
-        for whose, stage, tag, since in hand_offs.stages_and_tags(tx, people)
-        if stage in crm_owned or judge_tag(config.feedback, tag or None, TagState(tag, since), now_ms).unrouted
-    )
-
-
-def read_breaches(tx: Connection, config: Config, now: datetime, person: int | None = None) -> list[Deadline]:
-    """Those of which the owner was not in touch in time, and still is not."""
-    return [each for each in read_deadlines(tx, config, now, person) if each.breached and each.touched is None]
 
 
 def worth_in_pools(config: Config, columns: Columns, scores: Scores, row: int) -> dict[str, int]:

@@ -19,10 +19,11 @@ from crmsync.planning.field_reading import name_reading
 from crmsync.planning.score_fields import FORESEEN
 from crmsync.scoring.arms import add_arms
 from crmsync.store.arrivals import read_first_records
+from crmsync.store.due_people import read_people_of_crm
 from crmsync.store.feed_days import read_feed_days
 from crmsync.store.past import PastColumns, PastQuestion, read_past_columns
 from crmsync.store.score_inputs import Facts, read_columns
-from crmsync.store.scores import crms_of, read_people_of_crm
+from crmsync.store.scores import crms_of
 
 
 def read_holds(connection: Connection, config: Config, now: datetime) -> list[DeadFeed]:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from crmsync.config.deciding import QUEUE
-from crmsync.evaluation.cases import find_bands_from_line
+from crmsync.evaluation.line import find_bands_from_line
 from crmsync.model import Change, Holding, Protection, Ref
 from crmsync.planning.changes import (
     EntryValues,

@@ -31,6 +31,7 @@ from crmsync.routing.decisions import RoutingDecision, decide_people
 from crmsync.routing.exclusion import find_excluded
 from crmsync.routing.lifecycle import StageReason
 from crmsync.scoring import Scores, score
+from crmsync.store.due_people import people_to_score
 from crmsync.store.score_inputs import Facts
 from crmsync.store.scores import (
     PEOPLE_AT_ONCE,
@@ -39,7 +40,6 @@ from crmsync.store.scores import (
     edited_contacts,
     known_scores,
     live_contacts,
-    people_to_score,
     save_scores,
     set_due,
     set_model,

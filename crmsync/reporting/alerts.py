@@ -18,7 +18,7 @@ from crmsync.config.alerts import name_url, read_urls
 from crmsync.errors import Cancelled, LostLock, StateError, StateInUse
 from crmsync.exit_codes import Outcome
 from crmsync.planning.builder import CHANGED_BACK
-from crmsync.planning.desk import read_breaches
+from crmsync.planning.deadlines import read_breaches
 from crmsync.planning.people_columns import read_holds
 from crmsync.planning.review import refusal_cause
 from crmsync.redaction import hide_people, hide_secrets, secrets_of

@@ -17,7 +17,8 @@ from crmsync.config import Config
 from crmsync.config.outcome import OutcomeRules
 from crmsync.counts import count_of
 from crmsync.errors import ConfigError
-from crmsync.evaluation.cases import LOST, NEVER, OPEN, WON, Cases, find_bands_from_line, find_line
+from crmsync.evaluation.cases import LOST, NEVER, OPEN, WON, Cases
+from crmsync.evaluation.line import find_bands_from_line, stages_from_line
 from crmsync.planning.people_columns import ask_past, read_past_people
 from crmsync.store.database import Store
 from crmsync.store.hand_offs import names_of_people
@@ -312,15 +313,6 @@ JUDGED_AFTER, FEWEST_DELAYS = timedelta(days=14), 20
 
 FAR = 2**62
 """Later than any instant (seconds)."""
-
-
-def stages_from_line(config: Config) -> frozenset[str]:
-    """The stages of `[[stage]]` in which people are handed over: the first that goes with the line, and those after."""
-    line = find_line(config, config.outcome.line if config.outcome else None)
-    bands = find_bands_from_line(config, line)
-    names = [each.name for each in config.stage]
-    first = next((place for place, each in enumerate(config.stage) if each.band in bands or each.name == line), None)
-    return frozenset() if first is None else frozenset(names[first:])
 
 
 def _spread(

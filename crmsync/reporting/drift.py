@@ -9,9 +9,10 @@ from typing import Any
 from crmsync.config.model import Model
 from crmsync.config.outcome import OutcomeRules
 from crmsync.counts import count_of
-from crmsync.evaluation.cases import Cases, JudgedCases, find_line, join_judged, judge_cases
+from crmsync.evaluation.cases import Cases, JudgedCases, join_judged, judge_cases
 from crmsync.evaluation.drift import FEWEST_MIXED, MIXED, Drift, MonthQuality, RateChange, find_drift
 from crmsync.evaluation.drift_alarm import DAYS_BEFORE, WON_BEFORE, Alarm
+from crmsync.evaluation.line import find_line
 from crmsync.evaluation.months import write_day
 from crmsync.evaluation.proportions import Interval, RateComparison, divide_counts, wilson_interval
 from crmsync.evaluation.silent_rules import LATELY, RuleDays, SilentRule

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from crmsync.config import Config
 from crmsync.counts import count_of
 from crmsync.evaluation.calibration import CalibrationResult, calibrate_score
-from crmsync.evaluation.cases import NEVER, JudgedCases, find_line
+from crmsync.evaluation.cases import NEVER, JudgedCases
 from crmsync.evaluation.completeness import list_rule_fields, measure_completeness, measure_coverage
 from crmsync.evaluation.conversion import (
     GROUP_NAMES,
@@ -26,6 +26,7 @@ from crmsync.evaluation.conversion import (
 )
 from crmsync.evaluation.feedback import measure_feedback
 from crmsync.evaluation.funnel import Definition, find_mqls, measure_funnel, measure_steps
+from crmsync.evaluation.line import find_line
 from crmsync.evaluation.metrics import (
     ENOUGH,
     Tally,

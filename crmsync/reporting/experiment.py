@@ -11,8 +11,9 @@ from crmsync.config.experiment import Experiment
 from crmsync.config.outcome import OutcomeRules
 from crmsync.counts import count_of
 from crmsync.errors import ConfigError
-from crmsync.evaluation.cases import Cases, find_line, judge_cases
+from crmsync.evaluation.cases import Cases, judge_cases
 from crmsync.evaluation.experiment import Arm, ArmComparison, compare_arms, read_arm_people
+from crmsync.evaluation.line import find_line
 from crmsync.evaluation.proportions import divide_counts, wilson_interval
 
 SAID = {

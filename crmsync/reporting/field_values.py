@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import orjson
 from sqlalchemy import Connection
 
-from crmsync.columns import fold_text
 from crmsync.config import Config
 from crmsync.connector import FieldMap, plain_name
+from crmsync.folding import fold_text
 from crmsync.model import Ref
 from crmsync.planning.field_reading import name_reading
 from crmsync.scoring.spellings import read_number

@@ -12,13 +12,12 @@ from crmsync.config import Config
 from crmsync.config.deciding import SOURCE
 from crmsync.config.tables import spelled_duration
 from crmsync.model import Scalar
-from crmsync.planning.desk import read_deadlines
+from crmsync.planning.deadlines import read_deadlines
 from crmsync.reporting.console import in_order
 from crmsync.routing.feedback import TagState, judge_tag
 from crmsync.routing.sla import Deadline, measure_groups, measure_speed
 from crmsync.store.hand_offs import names_of_people
 from crmsync.store.overrides import OverrideCount, count_owner_overrides, count_stage_overrides
-from crmsync.store.score_inputs import read_field
 from crmsync.store.scores import count_tags
 from crmsync.store.sql import from_ms, to_ms
 
@@ -88,6 +87,9 @@ def _speed_by_source(config: Config, reading: Connection, deadlines: Sequence[De
     if SOURCE not in config.fields:
         return []
     people = sorted({each.hand_off.person for each in deadlines})
+    # Here, because numpy, by which scores read fields, takes a while to load.
+    from crmsync.store.score_inputs import read_field
+
     sources = read_field(reading, people, SOURCE, config.identity.source_of_truth)
     groups = measure_groups(deadlines, lambda each: _source_text(sources.get(each.hand_off.person, "")))
     return [each._asdict() for each in sorted(groups, key=lambda each: (-each.open - each.touched, each.name))]

@@ -16,7 +16,7 @@ from crmsync.config.patch import ConfigPatch, NewRule, NumberEdit, TableEdit, ed
 from crmsync.config.rules import Fit
 from crmsync.counts import count_of
 from crmsync.errors import ConfigError
-from crmsync.evaluation.cases import Cases, JudgedCases, find_line, join_judged, judge_cases
+from crmsync.evaluation.cases import Cases, JudgedCases, join_judged, judge_cases
 from crmsync.evaluation.learning.backtest import BackTest, Verdict, judge_back_test, run_back_test
 from crmsync.evaluation.learning.candidates import write_question
 from crmsync.evaluation.learning.half_lives import HalfLife, estimate_half_lives
@@ -35,6 +35,7 @@ from crmsync.evaluation.learning.learn import (
 from crmsync.evaluation.learning.people import LearningPeople, gather_people, list_rule_points, measure_doses
 from crmsync.evaluation.learning.selection import thin_out
 from crmsync.evaluation.learning.thresholds import BandLimits, Target, suggest_thresholds
+from crmsync.evaluation.line import find_line
 from crmsync.evaluation.logistic import Curve
 from crmsync.evaluation.metrics import measure_auc, tally_scores
 from crmsync.evaluation.proportions import Rate, measure_rate

@@ -13,7 +13,8 @@ from sqlalchemy import Connection
 
 from crmsync.config import Config
 from crmsync.errors import ConfigError
-from crmsync.evaluation.cases import OPEN, Cases, JudgedCases, find_line, join_judged, judge_cases
+from crmsync.evaluation.cases import OPEN, Cases, JudgedCases, join_judged, judge_cases
+from crmsync.evaluation.line import find_line
 from crmsync.evaluation.simulation import (
     CapacityLine,
     ComparedPeople,

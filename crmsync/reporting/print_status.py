@@ -92,6 +92,8 @@ def print_status(console: Console, document: Document) -> None:
     _print_feeds(console, document.get("feeds", ()))
     _print_calls_left(console, document["crms"])
     _print_next_run(console, document)
+    if said := describe_freshness(document["freshness"]):
+        print_sentences(console, said)
     if document["held_by"]:
         print_sentences(console, f"In use by {document['held_by']}.")
 
@@ -169,6 +171,19 @@ def _print_next_run(console: Console, document: Document) -> None:
         minutes, seconds = divmod(following["delay_seconds"], 60)
         said = f"A new lead waits for {minutes} min {seconds} s at most: until the next run, and while it runs"
         print_sentences(console, f"{said}.")
+
+
+def describe_freshness(fresh: Document) -> str:
+    """How soon scores followed what happened, and whether that is the goal; empty where nobody's did."""
+    if not fresh["people"]:
+        return ""
+    half, most = (f"{count_of(fresh[name], 'second')}" for name in ("median_seconds", "p95_seconds"))
+    said = f"From an event in the CRM to the score there, {count_of(fresh['people'], 'person')} in the last day: "
+    said += f"half within {half}, 95 % within {most}"
+    if fresh["goal_seconds"] is None:
+        return f"{said}."
+    verdict = "met" if fresh["met"] else "not met"
+    return f"{said}; with webhooks the goal is 95 % within {count_of(fresh['goal_seconds'], 'second')}: {verdict}."
 
 
 def print_health(console: Console, document: Document) -> None:

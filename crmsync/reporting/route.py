@@ -14,15 +14,8 @@ from crmsync.config import Config
 from crmsync.config.deciding import Route
 from crmsync.errors import ConfigError
 from crmsync.planning.changes import is_owner_chosen
-from crmsync.planning.desk import (
-    NO_ACCOUNT,
-    ask_owner,
-    read_account_views,
-    read_breaches,
-    read_desk,
-    state_of_person,
-    worth_in_pools,
-)
+from crmsync.planning.deadlines import read_breaches
+from crmsync.planning.desk import NO_ACCOUNT, ask_owner, read_account_views, read_desk, state_of_person, worth_in_pools
 from crmsync.planning.people_columns import read_holds, read_people_columns
 from crmsync.reporting.person import find_person
 from crmsync.routing.assignment import Unassigned, assign_owners

@@ -11,9 +11,11 @@ from sqlalchemy import Connection
 from crmsync.config import Config
 from crmsync.config.tables import spelled_duration
 from crmsync.config.worker import Schedule
+from crmsync.evaluation.freshness import GOAL, measure_freshness
 from crmsync.identity.matching import normal_email
 from crmsync.store import journal
 from crmsync.store.moves import Move, count_unowned, read_moves
+from crmsync.store.news import read_waits
 from crmsync.store.next_run import read_next_run
 from crmsync.store.sql import from_ms, to_ms
 
@@ -140,6 +142,22 @@ def next_run_document(
         "start": start,
         "delay_seconds": delay,
     }
+
+
+FRESH_DAYS = timedelta(days=1)
+"""Of the runs of so long the status says how soon scores followed what happened."""
+
+
+def freshness_document(config: Config, reading: Connection | None, now: datetime) -> dict[str, Any]:
+    """How soon scores followed what happened in the CRMs, over the last day, and whether that is as it should be.
+
+    There is a goal where a CRM calls (webhooks); without calls the schedule decides.
+    """
+    counts = read_waits(reading, to_ms(now - FRESH_DAYS), to_ms(now)) if reading is not None else []
+    found = measure_freshness(counts)
+    goal = GOAL if any(getattr(each, "webhooks", None) is not None for each in config.crms.values()) else None
+    is_met = None if goal is None or found.p95_seconds is None else found.p95_seconds <= goal
+    return {**found._asdict(), "goal_seconds": goal, "met": is_met}
 
 
 def describe_schedule(schedule: Schedule) -> str:

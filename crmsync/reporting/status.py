@@ -12,10 +12,8 @@ from sqlalchemy import Connection, make_url
 
 from crmsync.config import Config
 from crmsync.config.worker import Schedule
-from crmsync.daemon.scheduler import trigger_of
-from crmsync.dead_feeds import DeadFeed, find_dead_feeds
+from crmsync.dead_feeds import DeadFeed, find_dead_feeds, find_holds
 from crmsync.planning.approval import find_plan, is_in_force, plan_of
-from crmsync.planning.people_columns import read_holds
 from crmsync.planning.review import group_refusals
 from crmsync.reporting.alert_status import alerts_document
 from crmsync.reporting.console import count_of, format_minute, in_order
@@ -23,6 +21,7 @@ from crmsync.reporting.event_sources import NO_EVENTS, sources_document
 from crmsync.reporting.handed_over import feedback_counts, override_counts, sla_counts
 from crmsync.reporting.standing import (
     api_document,
+    freshness_document,
     list_movements,
     list_reviews,
     next_run_document,
@@ -46,7 +45,7 @@ from crmsync.store.queries import (
     refused_records,
     waiting_bands,
 )
-from crmsync.store.scores import destination_counts
+from crmsync.store.scores import count_unassigned
 from crmsync.store.sql import from_ms, to_ms
 from crmsync.store.undone import UNDO
 
@@ -94,7 +93,7 @@ def status_document(
         past = read_past_runs(reading, lambda: holder, now)
         counts = crm_counts(reading)
         waiting = [describe_waiting(row, typed) for row in journal.waiting_plans(reading)]
-        owners = {why: many for (where, why), many in destination_counts(reading).items() if where == "waiting"}
+        owners = count_unassigned(reading)
         said = _health(config, reading, past, waiting, lambda: counts, now, typed)
         results = [each.result for each in past]
         crms = {
@@ -124,13 +123,14 @@ def status_document(
             "refused": group_refusals(refused_records(reading), typed),
             "on_hold": [_parked(each) for each in parked_changes(reading, EXAMPLES)],
             **({"feeds": _feeds(reading, now)} if feeds else {}),
-            "holds": [each.as_json() for each in read_holds(reading, config, now)],
+            "holds": [each.as_json() for each in find_holds(read_feed_days(reading), config, now)],
             "tiers": list_tiers(config, reading, now),
             "alerts": alerts_document(config, reading, typed),
             "review": review_document(config, now),
             "reviews": list_reviews(config, now),
             "models": governance_document(config, reading, now, typed),
             "next_run": next_run_document(config, reading, holder, now, typed, _seconds_of_good(past)),
+            "freshness": freshness_document(config, reading, now),
             "held_by": holder,
             "healthy": said["healthy"],
             "health": said["health"],
@@ -208,6 +208,7 @@ def _without_state(config: Config, now: datetime, typed: Typed, feeds: bool) -> 
         "reviews": list_reviews(config, now),
         "models": {"current": None, "without_reason": [], "loosened": []},
         "next_run": next_run_document(config, None, None, now, typed),
+        "freshness": freshness_document(config, None, now),
         "held_by": None,
         "healthy": False,
         "health": said["health"],
@@ -309,6 +310,11 @@ def _counts_of(run: PastRun) -> Mapping[str, Any]:
 
 
 def _due_by(schedule: Schedule, since: datetime) -> datetime:
+    if schedule.cron is None:
+        return (since + 2 * schedule.every + schedule.stall_timeout).astimezone(UTC)
+    # Here, because APScheduler, which reads a cron line, takes a while to load.
+    from crmsync.daemon.triggers import trigger_of
+
     trigger, due = trigger_of(schedule), since
     for _tick in range(2):
         due = trigger.get_next_fire_time(due, due) or due

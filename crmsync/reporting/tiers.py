@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from crmsync.config import Config
 from crmsync.config.settings import kinds_of
-from crmsync.lint.tiers import TIER_NAMES, tier_of_kind
+from crmsync.scoring.tiers import TIER_NAMES, tier_of_kind
 from crmsync.store.feed_days import DAY, read_feed_days
 
 COUNTED_DAYS = 30

@@ -7,15 +7,14 @@ from datetime import date, datetime, timedelta
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-import numpy as np
 from sqlalchemy import Connection
 
 from crmsync.config import Config
 from crmsync.config.difference import compare_configs
 from crmsync.config.load import config_of
-from crmsync.counts import count_of
+from crmsync.counts import count_of, format_date
 from crmsync.errors import ConfigError
-from crmsync.evaluation.cases import NEVER, find_line
+from crmsync.evaluation.line import find_line, stages_from_line
 from crmsync.evaluation.loosening import (
     LONGEST,
     Leaning,
@@ -26,9 +25,7 @@ from crmsync.evaluation.loosening import (
     list_loosenings,
     measure_effect,
 )
-from crmsync.reporting.cases import stages_from_line
 from crmsync.reporting.numbers import describe_accepted
-from crmsync.scoring.wording import format_date
 from crmsync.store.sql import from_ms, to_ms
 from crmsync.store.versions import ModelVersion, list_model_versions, read_line_entries
 
@@ -166,8 +163,8 @@ def _read_effect(
     bands = names[names.index(line) :]
     stages = stages_from_line(of)
     entries = read_line_entries(reading, bands, stages, at - span, to_ms(now), accepting, pipelines)
-    entered = np.array([came for came, _taken in entries], dtype=np.int64) // 1000
-    accepted = np.array([NEVER if taken is None else taken // 1000 for _came, taken in entries], dtype=np.int64)
+    entered = [came // 1000 for came, _taken in entries]
+    accepted = [None if taken is None else taken // 1000 for _came, taken in entries]
     known = accepted if config.outcome is not None else None
     return measure_effect(entered, known, at // 1000, int(now.timestamp()))
 

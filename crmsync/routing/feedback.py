@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from crmsync.columns import fold_text
 from crmsync.config.deciding import Stage
 from crmsync.config.feedback import Action, Feedback, Recycle, tag_reason
 from crmsync.counts import count_of
+from crmsync.folding import fold_text
 from crmsync.model import Scalar
 from crmsync.routing.lifecycle import NO_HOLD, StageHold, StageState
 

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import NamedTuple
 
-import numpy as np
-
 from crmsync.config.deciding import Member, OwnerPool
 from crmsync.config.sla import Sla
 from crmsync.config.tables import spelled_duration
@@ -111,10 +109,18 @@ def measure_groups(deadlines: Iterable[Deadline], name_group: Callable[[Deadline
     found = []
     for name, theirs in sorted(grouped.items()):
         took = [each.took.total_seconds() / 60 for each in theirs if each.took is not None]
-        median, p90 = (round(float(part), 1) for part in np.percentile(took, (50, 90))) if took else (None, None)
+        median, p90 = (round(_percentile(took, share), 1) for share in (0.5, 0.9)) if took else (None, None)
         late = sum(1 for each in theirs if each.breached)
         found.append(GroupSpeed(name, len(theirs) - len(took), len(took), late, median, p90))
     return found
+
+
+def _percentile(values: Sequence[float], share: float) -> float:
+    """The value below which that share of all lies, between the two nearest ones by how near each is."""
+    ordered, place = sorted(values), share * (len(values) - 1)
+    low = int(place)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
 
 
 def describe_breaches(sla: Sla, deadlines: Sequence[Deadline]) -> str:

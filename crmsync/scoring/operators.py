@@ -10,9 +10,9 @@ import numpy as np
 import regex
 from numpy.typing import NDArray
 
-from crmsync.columns import fold_text
 from crmsync.config.conditions import SENIORITIES
 from crmsync.config.countries import read_country, read_state
+from crmsync.folding import fold_text
 from crmsync.model import Scalar
 from crmsync.scoring.answers import NO, UNKNOWN, YES, Answers
 from crmsync.scoring.dates import DATE_OPERATORS, DateOperator

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 import regex
 
-from crmsync.columns import fold_text
+from crmsync.folding import fold_text
 from crmsync.model import Scalar
 
 _CURRENCIES = (

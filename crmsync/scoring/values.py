@@ -13,7 +13,8 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from crmsync.columns import UNSEEN, Columns, fold_text, renumber_facts
+from crmsync.columns import Columns, renumber_facts
+from crmsync.folding import UNSEEN, fold_text
 from crmsync.model import Scalar
 from crmsync.scoring.spellings import only_text, read_host, read_machine_number, read_number
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Any
 
 import regex
@@ -28,12 +28,6 @@ def to_points(hundredths: int) -> int | float:
 def format_points(hundredths: int, sign: str = "") -> str:
     """Points in words: 2500 → "25", with the sign "+": "+25"."""
     return f"{to_points(hundredths):{sign},}"
-
-
-def format_date(day: int) -> str:
-    """Days since 1970-01-01 as a date an English reader knows: "4 December 2026"."""
-    on = date.fromordinal(date(1970, 1, 1).toordinal() + day)
-    return f"{on.day} {on:%B %Y}"
 
 
 def truncate(text: str, most: int = LONGEST_REASON) -> str:

@@ -98,14 +98,15 @@ def _gains(each: Contact, kind: str, now: Counter, had: int | None, last: int | 
     ]
 
 
-def save_activities(connection: Connection, run: str, items: Sequence[Activity]) -> None:
+def save_activities(connection: Connection, run: str, items: Sequence[Activity]) -> list[tuple[int, int]]:
     """Store activities. What was stored for an activity id is replaced; contacts that gain or lose one become dirty.
 
-    Of somebody who was forgotten none is stored.
+    Of somebody who was forgotten none is stored. Returns the row of the record and the instant (seconds) of each that
+    is new.
     """
     latest = {(each.ref.crm, each.id, each.ref): each for each in clean_items(items)}
     if not latest:
-        return
+        return []
     if forgotten := forgotten_refs(connection, {each.ref for each in latest.values()}):
         # As if the CRM had deleted it: what was stored for an id is replaced, and with nothing of theirs.
         latest = {key: replace(each, gone=True) if each.ref in forgotten else each for key, each in latest.items()}
@@ -147,6 +148,7 @@ def save_activities(connection: Connection, run: str, items: Sequence[Activity])
     mark_dirty(connection, {key[2] for key in gained})
     mark_dirty(connection, {key[2] for key in lost}, edited=True)
     _uncount(connection, {(key[2], kinds[it.fact]) for key, it in wanted.items() if not key[1].startswith(COUNTED)})
+    return [(key[2], wanted[key].at) for key in gained]
 
 
 def _uncount(connection: Connection, told: set[tuple[int, str]]) -> None:

@@ -51,13 +51,14 @@ def save_contacts(
     *,
     noticing: Collection[str] = PERSONAL,
     colleagues: bool = False,
-) -> None:
+) -> list[tuple[int, int]]:
     """Store contacts as they are now. Those whose stored row differs are marked dirty; a repeat changes nothing.
 
     A stage or owner that is another one than before was changed by somebody else, since what crmsync writes is stored
     when it is written; `noticing` says of which of the two that holds (where the config maps otherwise, another name of
     a stage may mean the same value). Of somebody who was forgotten only that there is a record is stored.
-    With `colleagues` everybody is dirty whose account one of these left or joined.
+    With `colleagues` everybody is dirty whose account one of these left or joined. Returns the row and the CRM's stamp
+    (milliseconds) of each that differs.
     """
     # What comes twice on a page counts as it came last.
     latest = {each.ref: each for each in clean_items(items)}
@@ -66,7 +67,7 @@ def save_contacts(
         rows = {ref: {"changed_at": to_ms(each.changed_at), "gone": each.gone} for ref, each in stubs.items()}
         save_forgotten(connection, run, rows, rows_by_ref(connection, rows))
     if not latest:
-        return
+        return []
     stored = rows_by_ref(connection, latest)
     rows = {ref: _row(each, stored.get(ref)) for ref, each in latest.items()}
     moved = {ref: _differences(stored.get(ref), values) for ref, values in rows.items()}
@@ -112,6 +113,7 @@ def save_contacts(
         if each.aliases:
             _adopt(connection, each, ids[ref], to_ms(now))
     count_activities(connection, run, {ids[ref]: each for ref, each in latest.items() if each.counters})
+    return [(ids[ref], to_ms(latest[ref].changed_at)) for ref in changed]
 
 
 def _row(each: Contact, stored: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -21,7 +21,6 @@ from crmsync.errors import Cancelled, ConfigError, StateError, StateInUse, State
 from crmsync.failpoint import failpoint
 from crmsync.store import schema
 from crmsync.store.address import address_of, is_there, make_private, refuse_network_filesystem, shown_address
-from crmsync.store.forgetting import BYTES_LEFT
 from crmsync.store.lock import Lock, lock_of
 from crmsync.store.sql import upsert
 from crmsync.store.turn import WriterTurn
@@ -31,6 +30,9 @@ FIRST, HEAD = "0001", "0019"
 
 BACKUP = 0x63726D73  # "crms"
 """What the header of a backup says it is, and that of a state does not; SQLite keeps this number for it."""
+
+BYTES_LEFT = {"crm": "", "name": "bytes_left"}
+"""The note that says that the file may still hold bytes of somebody forgotten (see `wipe_log`)."""
 
 BUSY_SECONDS = 30
 
@@ -439,8 +441,6 @@ def _damaged(url: str) -> str:
 
 def _version(engine: Engine) -> str | None:
     """The newest migration that was made, or `None`. Raises `StateError` for one that this crmsync does not know."""
-    from alembic.runtime.migration import MigrationContext
-
     with engine.connect().execution_options(crmsync_reads=True) as connection:
         if engine.dialect.name == "sqlite" and connection.exec_driver_sql("PRAGMA application_id").scalar() == BACKUP:
             file = engine.url.database
@@ -448,7 +448,9 @@ def _version(engine: Engine) -> str | None:
                 f"{file} is a backup and no state; move it away, and put it in the place of the state by: "
                 "crmsync restore FILE"
             )
-        at = MigrationContext.configure(connection).get_current_revision()
+        # Read here, because Alembic takes a while to load, and most commands only ask.
+        is_made = connection.dialect.has_table(connection, "alembic_version")
+        at = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() if is_made else None
     # Four digits each, so that their order as texts is the right one.
     if at is not None and at > HEAD:
         raise StateError(

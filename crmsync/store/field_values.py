@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, or_, select
 
-from crmsync.columns import fold_text
 from crmsync.connector import plain_name
+from crmsync.folding import fold_text
 from crmsync.store.schema import LIVE, record
 from crmsync.store.sql import plain_rows
 

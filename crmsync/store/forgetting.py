@@ -13,6 +13,7 @@ from sqlalchemy import Connection, delete, func, or_, select, update
 from crmsync.identity.matching import MAIL, normal_email
 from crmsync.model import Ref
 from crmsync.store.companies import people_around
+from crmsync.store.database import BYTES_LEFT
 from crmsync.store.erasure import drop_unused_facts
 from crmsync.store.events import find_rows_of
 from crmsync.store.memberships import drop_memberships
@@ -44,9 +45,6 @@ from crmsync.store.schema import (
 )
 from crmsync.store.sql import IN_LIST, dump_json, in_chunks, upsert
 from crmsync.store.tombstones import ref_key, save_tombstones
-
-BYTES_LEFT = {"crm": "", "name": "bytes_left"}
-"""The note that says that the file may still hold bytes of somebody forgotten (see `database.wipe_log`)."""
 
 BLOTTED = "(forgotten)"
 """What stands in the texts of runs and plans in the place of a name or address."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import Connection, case, func, select, tuple_
+from sqlalchemy import Connection, func, select, tuple_
 
 from crmsync.store.accounts import read_people_names
 from crmsync.store.queries import PENDING
@@ -23,6 +23,7 @@ from crmsync.store.schema import (
     person,
     record,
 )
+from crmsync.store.scores import became_of
 
 HUNDREDTHS = 100
 
@@ -150,22 +151,6 @@ LOOKED_AT = 50_000
 def _filter_only(column: Any) -> Any:
     """A column as no database looks it up in an index: what else a query says finds fewer rows."""
     return func.coalesce(column, "")
-
-
-def became_of(run_id: str) -> Any:
-    """What became of a record that a run pulled, as SQL: `scored`, or the reason why not."""
-    # The first that holds counts: a merged record is marked as gone, too.
-    return case(
-        (record.c.forgotten, "excluded"),
-        (record.c.merged_into != "", "merged"),
-        (record.c.gone, "deleted"),
-        (record.c.converted_into != "", "converted"),
-        (record.c.ambiguous, "not_matched"),
-        (person.c.excluded != "", "excluded"),
-        (person.c.scored_run == run_id, "scored"),
-        (record.c.dirty, "held"),
-        else_="unchanged",
-    )
 
 
 def _records(place: Any = None) -> Any:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, delete, func, select, update
 from crmsync.identity.matching import MAIL, Identified
 from crmsync.store.companies import people_around
 from crmsync.store.schema import EVENTS, identity, note, person, record, score_input
-from crmsync.store.sql import IN_LIST, dump_json, in_chunks, upsert
+from crmsync.store.sql import IN_LIST, dump_json, in_chunks, read_column, upsert
 
 Resolver: TypeAlias = partial[tuple[dict[int, int], set[int]]]
 """Decides who is who: `people.resolve` with the settings that it decides by, as keywords."""
@@ -70,14 +70,6 @@ def _joined(connection: Connection, row_ids: set[int]) -> set[int]:
         fresh = read_column(connection, identity.c.record, identity.c.key, new_marks) - row_ids
         row_ids |= fresh
     return row_ids
-
-
-def read_column(connection: Connection, wanted: Any, where: Any, values: Collection[Any], *conditions: Any) -> set[Any]:
-    found: set[Any] = set()
-    for some in in_chunks(sorted(values), IN_LIST):
-        query = select(wanted).where(where.in_(some), *conditions)
-        found |= {value for value in connection.scalars(query) if value is not None}
-    return found
 
 
 def _assign(

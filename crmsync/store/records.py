@@ -11,7 +11,7 @@ from crmsync.identity.matching import MAIL
 from crmsync.identity.names import name_words
 from crmsync.model import Ref
 from crmsync.store.schema import alias, identity, name_word, record, score_input
-from crmsync.store.sql import one_of, plain_rows, upsert, write_many
+from crmsync.store.sql import one_of, plain_rows, unindexed, upsert, write_many
 
 
 def rows_by_ref(connection: Connection, refs: Iterable[Ref]) -> dict[Ref, dict[str, Any]]:
@@ -88,6 +88,11 @@ def save_names(connection: Connection, names: Mapping[int, str]) -> None:
     connection.execute(delete(name_word).where(one_of(name_word.c.record, names)))
     rows = [{"record": row_id, "word": word} for row_id, name in names.items() for word in sorted({*name_words(name)})]
     write_many(connection, name_word.insert(), rows)
+
+
+def dirty_in(crms: Collection[str]) -> tuple[Any, Any]:
+    """Conditions for the dirty records of these CRMs, by the index of the dirty ones."""
+    return record.c.dirty, unindexed(record.c.crm).in_(crms)
 
 
 def mark_dirty(connection: Connection, row_ids: Collection[int], *, edited: bool = False) -> None:

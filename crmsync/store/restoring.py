@@ -13,9 +13,9 @@ from crmsync.errors import Cancelled, StateError
 from crmsync.model import Ref
 from crmsync.store import journal
 from crmsync.store.backup import MADE_AT, Told
-from crmsync.store.database import Store
+from crmsync.store.database import BYTES_LEFT, Store
 from crmsync.store.events import find_keys
-from crmsync.store.forgetting import BYTES_LEFT, remove_records
+from crmsync.store.forgetting import remove_records
 from crmsync.store.pausing import find_pause, save_pause
 from crmsync.store.schema import account, change, cursor, metadata, note, record, run, seen_activity, tombstone, writer
 from crmsync.store.sql import IN_LIST, in_chunks, upsert

@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
 import orjson
-from numpy.typing import NDArray
-from sqlalchemy import Connection, bindparam, func, or_, select, union, update
+from sqlalchemy import Connection, bindparam, case, func, or_, select, update
 
 from crmsync.model import Holding, Ref, Scalar
-from crmsync.store.listing import became_of
-from crmsync.store.people import read_column
-from crmsync.store.records import rows_by_ref
+from crmsync.store.records import dirty_in, rows_by_ref
 from crmsync.store.schema import (
     EVENTS,
     GONE,
@@ -35,6 +31,7 @@ from crmsync.store.sql import (
     in_chunks,
     one_of,
     plain_rows,
+    read_column,
     unindexed,
     upsert,
     write_many,
@@ -42,32 +39,6 @@ from crmsync.store.sql import (
 
 PEOPLE_AT_ONCE = 25_000
 """People scored in one go: bounds memory, and each distinct title is read once in so many people."""
-
-
-def people_to_score(connection: Connection, now: int, model: str, plan: str, crms: Sequence[str]) -> NDArray[np.int64]:
-    """The people whose score or plan may have changed, ascending.
-
-    Those with a dirty contact, those due by `now` (seconds), those who wait for an owner, and those last scored or
-    planned for with other settings than these (hashes). A record of a CRM that is not among `crms` makes nobody due.
-    """
-    # A union and not one OR, so that each part is served by an index of its own.
-    candidates = union(
-        select(record.c.person).where(*_dirty(crms), unindexed(record.c.person).is_not(None)),
-        select(person.c.id).where(person.c.due <= now),
-        select(person.c.id).where(UNOWNED),
-        *(
-            select(person.c.id).where(differs)
-            for column, held in ((person.c.model, model), (person.c.plan, plan))
-            for differs in (column < held, column > held)  # an index serves these, and not <>
-        ),
-    )
-    query = select(record.c.person).where(record.c.person.in_(candidates), LIVE).distinct().order_by(record.c.person)
-    return np.fromiter(connection.scalars(query), dtype=np.int64)
-
-
-def _dirty(crms: Collection[str]) -> tuple[Any, Any]:
-    """The dirty records of these CRMs, by the index of the dirty ones."""
-    return record.c.dirty, unindexed(record.c.crm).in_(crms)
 
 
 class StoredScore(NamedTuple):
@@ -103,7 +74,7 @@ def known_scores(connection: Connection, people: Sequence[int]) -> dict[int, Sto
 
 def dirty_people(connection: Connection, crms: Sequence[str]) -> set[int]:
     """The people with a contact in one of these CRMs that there is news of, and those who wait for an owner."""
-    dirty = select(record.c.person).where(*_dirty(crms), unindexed(record.c.person).is_not(None))
+    dirty = select(record.c.person).where(*dirty_in(crms), unindexed(record.c.person).is_not(None))
     return {*connection.scalars(dirty), *connection.scalars(select(person.c.id).where(UNOWNED))}
 
 
@@ -121,12 +92,6 @@ def crms_of(connection: Connection, people: Collection[int]) -> dict[int, set[st
         for person_id, crm in connection.execute(query):
             found.setdefault(person_id, set()).add(crm)
     return found
-
-
-def read_people_of_crm(connection: Connection, people: Sequence[int], crm: str) -> NDArray[np.int64]:
-    """Who has a live record in a CRM, of at least these people (ascending)."""
-    query = select(record.c.person).where(id_range(record.c.person, people), LIVE, record.c.crm == crm)
-    return np.fromiter((row[0] for row in plain_rows(connection, query)), dtype=np.int64)
 
 
 def set_due(connection: Connection, due: Mapping[int, int]) -> None:
@@ -192,7 +157,7 @@ def clear_dirty(
     """Everybody in these CRMs has been planned for, but the `undecided` (row ids): nobody else there is dirty."""
     # Read before the next line takes it away: who waits stays edited, which the guard counts as odd.
     edited = read_column(connection, record.c.id, record.c.id, undecided, record.c.edited)
-    connection.execute(update(record).where(*_dirty(crms)).values(dirty=False, edited=False))
+    connection.execute(update(record).where(*dirty_in(crms)).values(dirty=False, edited=False))
     if undecided:
         connection.execute(update(record).where(one_of(record.c.id, undecided)).values(dirty=True))
     if edited:
@@ -246,7 +211,7 @@ def carries_scores(connection: Connection) -> bool:
 
 def spread_edits(connection: Connection, crms: Collection[str]) -> None:
     """What was edited in a record of these CRMs concerns all records of its person: each until it is planned for."""
-    fresh = select(record.c.person).where(record.c.edited, *_dirty(crms))
+    fresh = select(record.c.person).where(record.c.edited, *dirty_in(crms))
     theirs = record.c.person.in_(fresh.where(unindexed(record.c.person).is_not(None)))
     connection.execute(update(record).where(theirs, ~record.c.edited).values(edited=True))
 
@@ -331,6 +296,15 @@ def _has_dead(connection: Connection) -> bool:
     return scored + (connection.scalar(new) or 0) != living
 
 
+def count_unassigned(connection: Connection) -> dict[str, int]:
+    """How many people wait for an owner, by the reason: what `destination_counts` says of them, by their index."""
+    living = select(record.c.person).where(LIVE, record.c.person == person.c.id).exists()
+    # Not plainly `excluded = ''`: SQLite would take the index of nearly everybody for that.
+    waits = (UNOWNED, person.c.destination == "waiting", person.c.excluded.concat("") == "", living)
+    query = select(person.c.waiting, func.count()).where(*waits).group_by(person.c.waiting)
+    return {reason: int(many) for reason, many in plain_rows(connection, query)}
+
+
 def count_tags(connection: Connection) -> dict[str, dict[str, int]]:
     """How many people there are by the tag that users gave them, and by band."""
     living = select(record.c.person).where(LIVE, record.c.person == person.c.id).exists()
@@ -380,3 +354,19 @@ def pulled_counts(connection: Connection, run: str) -> dict[str, dict[str, int]]
 def band_counts(connection: Connection) -> dict[str, int]:
     """People in each band."""
     return dict(connection.execute(select(person.c.band, func.count()).where(INCLUDED).group_by(person.c.band)).all())
+
+
+def became_of(run_id: str) -> Any:
+    """What became of a record that a run pulled, as SQL: `scored`, or the reason why not."""
+    # The first that holds counts: a merged record is marked as gone, too.
+    return case(
+        (record.c.forgotten, "excluded"),
+        (record.c.merged_into != "", "merged"),
+        (record.c.gone, "deleted"),
+        (record.c.converted_into != "", "converted"),
+        (record.c.ambiguous, "not_matched"),
+        (person.c.excluded != "", "excluded"),
+        (person.c.scored_run == run_id, "scored"),
+        (record.c.dirty, "held"),
+        else_="unchanged",
+    )

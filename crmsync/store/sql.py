@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from operator import itemgetter
@@ -160,6 +160,14 @@ def distinct_pairs(connection: Connection, first: Any, second: Any, *where: Any)
     for this in list_values(first, *where):
         for that in list_values(second, *where, first == this):
             yield this, that
+
+
+def read_column(connection: Connection, wanted: Any, where: Any, values: Collection[Any], *conditions: Any) -> set[Any]:
+    """The values of one column that are there, of the rows in which another has one of these."""
+    if not values:
+        return set()
+    query = select(wanted).where(one_of(where, values), *conditions)
+    return {value for (value,) in plain_rows(connection, query) if value is not None}
 
 
 def plain_rows(connection: Connection, query: Any) -> Iterator[tuple[Any, ...]]:

@@ -82,6 +82,19 @@ class _Page(Collector):
             stale.add_metric([crm, kind], int((crm, kind) in self.snapshot.dead))
         yield stale
         took = [each["seconds"] for each in status["runs"] if each["seconds"] is not None]
+        fresh = status["freshness"]
+        waits = GaugeMetricFamily(
+            "crmsync_freshness_seconds",
+            "From an event in a CRM to the score there, over the last day.",
+            labels=["quantile"],
+        )
+        for quantile, name in (("0.5", "median_seconds"), ("0.95", "p95_seconds")):
+            if fresh[name] is not None:
+                waits.add_metric([quantile], fresh[name])
+        yield waits
+        yield GaugeMetricFamily(
+            "crmsync_freshness_people", "People whose event led to an update in the last day.", fresh["people"]
+        )
         yield GaugeMetricFamily("crmsync_run_seconds", "How long the last run took.", took[0] if took else 0)
 
 

@@ -104,7 +104,7 @@ def test_a_field_that_is_mapped_anew_is_read_of_everybody(state):
     pulled = [run_cycle(ours, full=full).crms["hubspot"].pulled for full in (False, False, True, False)]
     assert pulled == [1, 0, 1, 0]  # the first is the echo of our own write
     streams = sorted(row["stream"].partition(":")[0] for row in stored(state, schema.cursor))
-    assert streams == ["activities", "contacts", "mapping"]
+    assert streams == ["activities", "contacts", "mapping", "pulled"]
 
 
 def test_a_mapping_that_is_taken_back_before_everybody_was_read_is_read_of_everybody_too(state):

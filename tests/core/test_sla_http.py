@@ -6,7 +6,7 @@ import pytest
 
 from crmsync.config.deciding import Route
 from crmsync.config.sla import Sla
-from crmsync.planning.desk import read_deadlines
+from crmsync.planning.deadlines import read_deadlines
 from crmsync.store import schema
 from tests.support.runs import alone
 

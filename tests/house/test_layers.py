@@ -6,7 +6,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-WORDS = {"crmsync", "crmsync.model", "crmsync.errors", "crmsync.connector", "crmsync.columns", "crmsync.counts"}
+WORDS = {
+    "crmsync",
+    "crmsync.model",
+    "crmsync.errors",
+    "crmsync.connector",
+    "crmsync.columns",
+    "crmsync.counts",
+    "crmsync.folding",
+}
 CONFIG = {"crmsync.config"}
 APPLY = {
     f"crmsync.planning.{name}"
@@ -16,6 +24,7 @@ APPLY = {
         "apply",
         "approval",
         "builder",
+        "deadlines",
         "desk",
         "field_reading",
         "people_columns",

@@ -9,10 +9,10 @@ from pydantic import ValidationError
 
 from crmsync.config.model import Model
 from crmsync.lint import lint_model, lint_with_data
-from crmsync.lint.tiers import tier_of
 from crmsync.model import KINDS
 from crmsync.scoring import columns_of, describe_model, failed_tests, score, worth_knowing
 from crmsync.scoring.golden import golden_failures
+from crmsync.scoring.tiers import tier_of
 from tests.support.scoring import NOW, UTC, behavior_rule, did, example, fit_rule, model, one, person, points, total
 
 PRICING = {"url": "/pricing"}

@@ -78,7 +78,7 @@ def test_commands_that_look_work_where_nothing_can_be_written(folder, request):
         path.chmod(0o444)
     as_nobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", sys.executable]
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "HOME": "/"}
-    imports = [*as_nobody, "-c", "import crmsync.cli.inspect"]
+    imports = [*as_nobody, "-c", "import crmsync.cli.standing"]
     if subprocess.run(imports, capture_output=True, env=environment, cwd="/", check=False).returncode:
         pytest.skip("this Python is in a folder that only its owner may read")
     for words, code in (("status", 0), ("explain nobody@x.example", 2), ("check", 0)):

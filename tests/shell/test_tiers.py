@@ -6,11 +6,11 @@ import pytest
 
 from crmsync.config.rules import TIERS
 from crmsync.cycle import run_cycle
-from crmsync.lint.tiers import TIER_OF_KIND, tier_of_kind
 from crmsync.model import KINDS
 from crmsync.reporting.print_status import describe_tiers
 from crmsync.reporting.status import status_document
 from crmsync.reporting.tiers import list_tiers
+from crmsync.scoring.tiers import TIER_OF_KIND, tier_of_kind
 from tests.support.make import NOW, activity, config, contact, crm, work
 from tests.support.scoring import behavior_rule, model
 

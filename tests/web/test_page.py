@@ -283,6 +283,7 @@ def test_the_metrics_have_their_names_and_every_band(looked_at):
         "crmsync_held_plan": set(),
         "crmsync_feed_stale": {"crm", "kind"},
         "crmsync_run_seconds": set(),
+        "crmsync_freshness_people": set(),
     }
     assert {name: set(found[name].labels) for name in names} == names
     assert found["crmsync_held_plan"].value == 1

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crmsync.columns import fold_text
 from crmsync.config.conditions import Condition
 from crmsync.config.model import Model
 from crmsync.evaluation.metrics import Mask
+from crmsync.folding import fold_text
 from crmsync.scoring.values import Column
 
 FEWEST_PEOPLE, FEWEST_OF_EACH = 30, 5

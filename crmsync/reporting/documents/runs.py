@@ -120,7 +120,10 @@ RoutingDocument = TypedDict(
 
 @with_config(EXACTLY)
 class RunDocument(TypedDict):
-    """A run: of `plan`, `sync`, `backfill` and `apply`. What a run that failed early did not come to is left out."""
+    """A run: of `plan`, `sync`, `backfill` and `apply`. What a run that failed early did not come to is left out.
+
+    `freshness` counts people by the seconds from what happened in the CRM to the confirmed update of their score.
+    """
 
     run: NotRequired[str]
     verdict: Literal["preview", "ok", "partial", "held", "failed", "running"]
@@ -139,6 +142,7 @@ class RunDocument(TypedDict):
     approved: NotRequired[dict[str, Any] | None]
     tasks: NotRequired[dict[str, int]]
     holds: NotRequired[list[HoldDocument]]
+    freshness: NotRequired[dict[str, int]]
     changes: NotRequired[ChangesDocument]
     gates: NotRequired[list[GateDocument]]
     next: NotRequired[str]

@@ -296,6 +296,20 @@ class NextRunDocument(TypedDict):
 
 
 @with_config(EXACTLY)
+class FreshnessDocument(TypedDict):
+    """How soon the score in a CRM followed what happened there, in the runs of the last day: of so many people, the
+    seconds within which half of them and 95 % of them had it (`null` of nobody). The goal for 95 % and whether it is
+    `met` are `null` without webhooks.
+    """
+
+    people: int
+    median_seconds: int | None
+    p95_seconds: int | None
+    goal_seconds: int | None
+    met: bool | None
+
+
+@with_config(EXACTLY)
 class StatusDocument(TypedDict):
     """`crmsync status`; `feeds` with `--feeds`."""
 
@@ -326,6 +340,7 @@ class StatusDocument(TypedDict):
     accepted: AcceptedDocument | None
     models: GovernanceDocument
     next_run: NextRunDocument
+    freshness: FreshnessDocument
     held_by: str | None
     healthy: bool
     health: list[str]

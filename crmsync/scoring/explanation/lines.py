@@ -13,7 +13,7 @@ from crmsync.config.conditions import Condition
 from crmsync.config.model import Band, Model, selections_of_rule
 from crmsync.config.rules import Behavior, Fit, Inactivity, Pattern, Rule, RuleLimits
 from crmsync.config.rules import Sequence as SequenceRule
-from crmsync.counts import count_of
+from crmsync.counts import count_of, format_date
 from crmsync.model import Scalar
 from crmsync.scoring.activities import RuleResult
 from crmsync.scoring.bands import bands_of
@@ -23,15 +23,7 @@ from crmsync.scoring.explanation.adjustment_line import explain_adjustment
 from crmsync.scoring.ledger import Line, Scores
 from crmsync.scoring.machine_clicks import describe_machines
 from crmsync.scoring.scored_people import ScoredPeople
-from crmsync.scoring.wording import (
-    describe_decay,
-    describe_limit,
-    explain_title,
-    format_date,
-    format_points,
-    to_points,
-    truncate,
-)
+from crmsync.scoring.wording import describe_decay, describe_limit, explain_title, format_points, to_points, truncate
 
 
 class Entry(TypedDict):

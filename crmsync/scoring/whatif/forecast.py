@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from crmsync.config.model import Model
 from crmsync.config.rules import Behavior, Disqualify, Pattern, Rule, Selection
 from crmsync.config.rules import Sequence as SequenceRule
+from crmsync.counts import format_date
 from crmsync.scoring.activities import ActivityTable, Index, Mask, WhatIf, has_recent
 from crmsync.scoring.calendar import FAR, day_of, midnight_of
 from crmsync.scoring.context import ScoringContext
@@ -19,7 +20,6 @@ from crmsync.scoring.decay import NEVER, value_by_age
 from crmsync.scoring.engine import Scoring
 from crmsync.scoring.scored_people import ScoredPeople
 from crmsync.scoring.whatif.scenarios import copy_rows, cut_into_stretches, score_copies
-from crmsync.scoring.wording import format_date
 
 HORIZON = 400
 """How many days ahead a forecast looks."""
