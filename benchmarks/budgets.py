@@ -55,7 +55,7 @@ def record(people: int, facts: int, figures: Mapping[str, tuple[float, float]]) 
         "facts": facts,
         "figures": {name: [round(cost, 3), round(memory)] for name, (cost, memory) in figures.items()},
     }
-    FIGURES.write_text(json.dumps(held, indent=1, sort_keys=True) + "\n")
+    FIGURES.write_text(json.dumps(held, indent=1) + "\n")
     PAGE.write_text(render(held))
 
 
