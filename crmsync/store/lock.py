@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import zlib
 from pathlib import Path
 from typing import Protocol, TextIO
 
@@ -20,14 +21,13 @@ except ModuleNotFoundError:  # every command comes by here
 
 ADVISORY_LOCK = 0x63726D73  # "crms"
 
-_HELD_HERE = text(
-    "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND objid = :lock AND pid = pg_backend_pid()"
+_GRANTED = (
+    "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted"
+    f" AND objid = {ADVISORY_LOCK} AND classid = :schema"
 )
+_HELD_HERE = text(f"{_GRANTED} AND pid = pg_backend_pid()")
 # Advisory locks belong to a database; another one on this server may use the same number.
-_HELD_BY_ANYBODY = text(
-    "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND objid = :lock"
-    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-)
+_HELD_BY_ANYBODY = text(f"{_GRANTED} AND database = (SELECT oid FROM pg_database WHERE datname = current_database())")
 _POOLED = (
     "[state] url is the address of a connection pooler in transaction mode (PgBouncer with pool_mode = transaction), "
     "which does not support locks; use the address of PostgreSQL itself, or pool_mode = session"
@@ -132,7 +132,7 @@ def is_flocked(file: TextIO, how: int = fcntl.LOCK_EX) -> bool:
 
 
 class PostgresLock:
-    """An advisory lock of a session of its own.
+    """An advisory lock of a session of its own, for the schema of the state: a database may hold several states.
 
     The server takes it back when the session ends, which its holder may not notice: it may be paused, or cut off.
     """
@@ -154,7 +154,8 @@ class PostgresLock:
                     # Out of the pool, which would hand it to others.
                     self._connection.detach()
                     self._refuse_pooler(self._connection)
-                return bool(self._connection.scalar(select(func.pg_try_advisory_lock(ADVISORY_LOCK))))
+                key = _number_of_schema(self._connection) << 32 | ADVISORY_LOCK
+                return bool(self._connection.scalar(select(func.pg_try_advisory_lock(key))))
             # Whatever it was, also Ctrl-C: a session that stays behind would hold the lock.
             except BaseException:
                 self._drop()
@@ -162,7 +163,7 @@ class PostgresLock:
 
     def holder(self) -> str:
         with self._engine.connect() as connection:
-            if not connection.scalar(_HELD_BY_ANYBODY, {"lock": ADVISORY_LOCK}):
+            if not connection.scalar(_HELD_BY_ANYBODY, {"schema": _number_of_schema(connection)}):
                 return ""
             with contextlib.suppress(ProgrammingError):  # while the state is being made there is no such table
                 return connection.scalar(text("SELECT holder FROM writer")) or "another process"
@@ -171,9 +172,10 @@ class PostgresLock:
     def is_held(self) -> bool:
         with self._one_at_a_time:
             try:
-                return self._connection is not None and bool(
-                    self._connection.scalar(_HELD_HERE, {"lock": ADVISORY_LOCK})
-                )
+                if self._connection is None:
+                    return False
+                schema = _number_of_schema(self._connection)
+                return bool(self._connection.scalar(_HELD_HERE, {"schema": schema}))
             except SQLAlchemyError:
                 self._drop()
                 return False
@@ -182,7 +184,8 @@ class PostgresLock:
         with self._one_at_a_time:
             if self._connection is not None:
                 with contextlib.suppress(SQLAlchemyError):
-                    self._connection.scalar(select(func.pg_advisory_unlock(ADVISORY_LOCK)))
+                    # All that the session has, which is this one.
+                    self._connection.scalar(select(func.pg_advisory_unlock_all()))
             self._drop()
 
     def _refuse_pooler(self, connection: Connection) -> None:
@@ -198,3 +201,14 @@ class PostgresLock:
             with contextlib.suppress(SQLAlchemyError):
                 self._connection.close()
             self._connection = None
+
+
+def _number_of_schema(connection: Connection) -> int:
+    """What the lock of a schema has in its upper half: 31 bits, none of them for the schema that everybody has.
+
+    Raises `ConfigError` where the address names a schema that is not there.
+    """
+    schema = connection.scalar(select(func.current_schema()))
+    if schema is None:
+        raise ConfigError("[state] url names a schema that is not there; make it with CREATE SCHEMA, or leave it out")
+    return 0 if schema == "public" else zlib.crc32(schema.encode()) >> 1
