@@ -193,7 +193,8 @@ def wake_contacts(connection: Connection, row_ids: Sequence[int], now: int) -> N
 
 def plan_all_again(connection: Connection, crms: Collection[str]) -> None:
     """Every record of these CRMs is planned for in this run: they took no part while the others were planned for."""
-    connection.execute(update(record).where(LIVE, record.c.crm.in_(crms)).values(dirty=True))
+    if crms:
+        connection.execute(update(record).where(LIVE, record.c.crm.in_(crms)).values(dirty=True))
 
 
 def count_scored(connection: Connection, crm: str) -> tuple[int, int]:
