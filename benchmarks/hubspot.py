@@ -17,7 +17,7 @@ import multiprocessing
 import resource
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -37,6 +37,7 @@ RATE = 19.0
 NAMES = FieldMap(
     fields={"title": "jobtitle", "country": "country"},
     score_fields={"score": "ls_score", "band": "ls_band", "reason": "ls_reason"},
+    stages={"mql": "marketingqualifiedlead"},
 )
 
 
@@ -78,7 +79,7 @@ def main() -> None:
 
 
 def ours(count: int) -> list[Measured]:
-    """The connector: pull everybody, write everybody, pull what that changed, and an idle cycle."""
+    """The connector: pull everybody, write every score, and write once more with the stage of a quarter of them."""
     with portal(count) as url:
         connector = connect(Settings(base_url=url, token="sandbox-token", api_share=1.0), NAMES, {}, threading.Event())
         connector.create_fields()
@@ -91,6 +92,15 @@ def ours(count: int) -> list[Measured]:
         ]
         rest(10)
         rows.append(measured("write of every score", count, count / 100, connector, lambda: write(connector, changes)))
+        changes = [
+            Change(
+                each.ref, {"score": 42, "stage": "lead"}, {"score": 43, **({"stage": "mql"} if place % 4 == 0 else {})}
+            )
+            for place, each in enumerate(changes)
+        ]
+        rest(10)
+        least = count / 100 + count / 4 / 100 + count / 4 / 50
+        rows.append(measured("the same, a quarter staged", count, least, connector, lambda: stage(connector, changes)))
         connector.close()
     return rows
 
@@ -105,6 +115,20 @@ def write(connector: HubSpot, changes: list[Change]) -> None:
     """Write everybody; every change must come back accepted."""
     accepted = sum(receipt.ok for receipt in connector.write(changes))
     assert accepted == len(changes), f"{accepted} of {len(changes)} were accepted"
+
+
+def stage(connector: HubSpot, changes: list[Change]) -> None:
+    """Write everybody as a run does: whose stage is written is looked at before, and read back with its history."""
+
+    def look(batch: Sequence[Change]) -> Sequence[Change]:
+        if moved := [each.ref for each in batch if "stage" in each.after]:
+            assert len(list(connector.read(moved))) == len(moved)
+        return batch
+
+    accepted = sum(receipt.ok for receipt in connector.write(changes, look))
+    assert accepted == len(changes), f"{accepted} of {len(changes)} were accepted"
+    moved = [each for each in changes if "stage" in each.after]
+    assert len(list(connector.read_back(moved))) == len(moved)
 
 
 def plain_loop(count: int) -> Measured:

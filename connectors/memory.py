@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from crmsync.connector import Checkup, ListMembers, MissingField, Narrow, Stop
+from crmsync.connector import Checkup, ListMembers, MissingField, Narrow, ReadBack, Stop
 from crmsync.errors import Cancelled
 from crmsync.model import (
     Activity,
@@ -193,11 +193,11 @@ class Memory:
             self.closed_tasks |= {key} & self.tasks.keys()
             yield TaskReceipt(key, ok=True, id=f"task-{key}" if key in self.tasks else "")
 
-    def overwritten(self, changes: Sequence[Change]) -> Mapping[Ref, Mapping[str, Scalar | None]]:
-        """The last other value of each stage and owner, where it is not the one that the change began with."""
-        self._call()
-        found = {change.ref: dict(self._replaced(change)) for change in changes}
-        return {ref: values for ref, values in found.items() if values}
+    def read_back(self, changes: Sequence[Change]) -> Iterator[ReadBack]:
+        """With the last other value of each stage and owner, where it is not the one that the change began with."""
+        asked = {change.ref: change for change in changes}
+        for each in self.read(list(asked)):
+            yield ReadBack(each, dict(self._replaced(asked[each.ref])) if each.ref in asked else {})
 
     def _replaced(self, change: Change) -> Iterator[tuple[str, Scalar | None]]:
         for name in {"stage", "owner"} & change.after.keys():

@@ -93,6 +93,15 @@ class ListMembers:
     problem: str = ""
 
 
+class ReadBack(NamedTuple):
+    """A record after a write, and the values of stage and owner that somebody else set after the change's `before` was
+    read and that our write replaced; none of those where the CRM keeps no history.
+    """
+
+    contact: Contact
+    replaced: Mapping[str, Scalar | None] = {}
+
+
 Narrow: TypeAlias = Callable[[Sequence[Change]], Sequence[Change]]
 """What a batch of changes passes just before it is sent: it comes back with less where a person was faster."""
 
@@ -149,7 +158,7 @@ class Connector(Protocol):
         ...
 
     def owners(self) -> Sequence[Owner]:
-        """Everybody records can belong to, the inactive ones too."""
+        """Everybody records can belong to, the inactive ones too; as they were an hour ago at most."""
         ...
 
     def list_members(self, known: Mapping[str, str]) -> Iterator[ListMembers]:
@@ -178,11 +187,8 @@ class Connector(Protocol):
         """About how many calls write so many records, by kind; it makes none. Retries and looking again come on top."""
         ...
 
-    def overwritten(self, changes: Sequence[Change]) -> Mapping[Ref, Mapping[str, Scalar | None]]:
-        """The values of stage and owner that somebody else set after `before` was read and that our write replaced.
-
-        Asked of changes that were just written and that the CRM holds. As far as the CRM keeps a history; else nothing.
-        """
+    def read_back(self, changes: Sequence[Change]) -> Iterator[ReadBack]:
+        """The records of changes that were just written, as `read` has them, and what these changes replaced."""
         ...
 
     def create_tasks(self, tasks: Sequence[Task]) -> Iterator[TaskReceipt]:
@@ -197,7 +203,10 @@ class Connector(Protocol):
         ...
 
     def missing_fields(self) -> Sequence[MissingField]:
-        """The mapped fields this CRM does not have; cheap, called in each run before anything is pulled."""
+        """The mapped fields this CRM does not have; cheap, called in each run before anything is pulled.
+
+        One that went within the last hour may not be named yet; its values are `unread` all the same.
+        """
         ...
 
     def stage_order(self) -> Mapping[str, Sequence[str]]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from connectors.hubspot.client import Api, Query
-from connectors.hubspot.cursors import Cursor, dump_cursors, load_cursors
+from connectors.hubspot.cursors import DAY, Cursor, dump_cursors, load_cursors
 from connectors.hubspot.delivered_feeds import Delivered
 from connectors.hubspot.email_lookup import Addresses
 from connectors.hubspot.engagements import Engagements
@@ -28,6 +28,7 @@ from connectors.hubspot.events import (
 )
 from connectors.hubspot.feeds import by_source, fingerprint_feeds
 from connectors.hubspot.missing_fields import TASK_KEY
+from connectors.hubspot.properties import to_millis
 from connectors.hubspot.schema import Portal
 from crmsync.config.tables import Feed
 from crmsync.connector import FieldMap, Notes
@@ -36,11 +37,21 @@ from crmsync.model import Activity, Odd, Page
 PROBED = 6 * 3_600.0
 """Seconds for which a feed that cannot be read is not tried again."""
 
+LIVELY = 3_600_000
+"""Milliseconds for which a source is read in every run after something of it came."""
+
+RESTED = 115 * 60_000
+"""Milliseconds after which any other source is read though no contact changed: runs that are a quarter of an hour apart
+read it every two hours.
+"""
+
 
 class ActivityStream:
     """The stream of activities, without the tasks of crmsync.
 
-    A feed that this portal or token cannot serve is left out, and `silent` says why.
+    A feed that this portal or token cannot serve is left out, and `silent` says why. `is_up_to_date` says that all
+    sources were read since a contact changed, and `may_rest` that contacts were asked for just now: then sources of
+    which nothing came lately are read now and then, each from its own cursor. A process begins by reading all.
     """
 
     def __init__(self, api: Api, portal: Portal, notes: Notes, names: FieldMap) -> None:
@@ -49,6 +60,9 @@ class ActivityStream:
         self._feeds = by_source(api.settings.activities)
         self._silent: dict[str, str] = {}
         self._probed_at = float("-inf")
+        self.may_rest = self.is_up_to_date = False
+        self._came_at: dict[str, int] = {}
+        """When something of a source came last, by HubSpot's clock."""
 
     def since(self, text: str | None) -> Iterator[Page[Activity]]:
         """Pages of activities that are new or changed since the cursor, or all of them.
@@ -60,21 +74,23 @@ class ActivityStream:
         cursors, silent, addresses = load_cursors(text), self.silent(), Addresses(self._api)
         odd: list[Odd] = []
         unread: set[str] = set()
+        may_rest, self.may_rest = self.may_rest and self.is_up_to_date, False
         if text is None:
             cursors = {
                 source: Cursor(feeds=fingerprint_feeds(feeds), full=True) for source, feeds in self._feeds.items()
             }
         oldest = self._api.server_time - self._api.settings.history
-        for source, feeds in self._feeds.items():
-            if source in silent:
+        begins = {source: _begun(cursors.get(source), feeds) for source, feeds in self._feeds.items()}
+        for source, begun in begins.items():
+            if source in silent or (may_rest and self._rests(source, begun)):
                 continue
-            begun = _begun(cursors.get(source), feeds)
             try:
                 for items, cursor in self._pull(source, begun, oldest, addresses):
                     odd += self._api.take_odd()
                     unread |= {source} if odd else set()
                     cursors[source] = cursor._replace(full=cursor.full and source not in unread)
                     self._delivered.add(source, items)
+                    self._note_news(source, begun, items)
                     if items or odd:
                         yield Page(items, dump_cursors(cursors), odd=odd)
                         odd = []
@@ -87,6 +103,18 @@ class ActivityStream:
                 yield Page((), dump_cursors(cursors), whole)
         # The next pull begins with a cursor, so that what does not come is no sign of anything.
         yield Page((), dump_cursors({source: cursor._replace(full=False) for source, cursor in cursors.items()}))
+        self.is_up_to_date = True
+
+    def _note_news(self, source: str, begun: Cursor, items: Sequence[Activity]) -> None:
+        # What a pull of everything brings may be old.
+        if items and begun.at is not None:
+            self._came_at[source] = to_millis(self._api.server_time)
+
+    def _rests(self, source: str, begun: Cursor) -> bool:
+        """Whether a source was read to its end not long ago, and nothing of it came lately."""
+        now = to_millis(self._api.server_time)
+        is_done = begun.at is not None and begun.start is None and abs(now - begun.at) < RESTED
+        return is_done and abs(now - self._came_at.get(source, 0)) > LIVELY and now - begun.daily <= DAY
 
     def _whole(self, prefix: str, cursors: Mapping[str, Cursor]) -> frozenset[str]:
         """The prefix, if every source with such ids was listed to its end and nothing of it was refused."""

@@ -24,6 +24,7 @@ class Companies:
 
     def __init__(self, api: Api) -> None:
         self._api = api
+        self._properties: frozenset[str] = frozenset()
         self._values: dict[str, Mapping[str, Any]] = {}
         self._told: dict[str, Mapping[str, Any]] = {}
         """Values that all contacts of a company were given; what one of them was given says nothing of the others."""
@@ -36,6 +37,7 @@ class Companies:
         Both are empty where it has no company, and the values `None` where its company cannot be read. `on_contact`
         says that the portal keeps the primary company's id on the contact; otherwise it is looked up.
         """
+        self._remember_only(properties)
         if on_contact:
             ids = [each["properties"].get(COMPANY) or "" for each in contacts]
         else:
@@ -44,11 +46,17 @@ class Companies:
         known = self._known({company_id for company_id in ids if company_id}, properties)
         return [(company_id, known[company_id] if company_id else {}) for company_id in ids]
 
+    def _remember_only(self, properties: Sequence[str]) -> None:
+        """Forget what was remembered of other properties: one that comes back would be taken for empty."""
+        if self._properties != frozenset(properties):
+            self._properties, self._values, self._told = frozenset(properties), {}, {}
+
     def remember_all(self, properties: Sequence[str], *, for_all: bool) -> None:
         """Forget everything and read all companies, if they are not too many: their list has a hundred in a call.
 
         `for_all` says that all contacts will be given these values, not only the rest of them.
         """
+        self._remember_only(properties)
         self._values = {}
         if count_records(self._api, "companies") <= KEPT:
             for records, _ in whole_list(Listing(self._api, "companies", properties)):
@@ -87,6 +95,7 @@ class Companies:
 
     def changed(self, since: int, properties: Sequence[str]) -> Window:
         """The companies that changed since then (milliseconds): for `members`."""
+        self._remember_only(properties)
         return Window(self._api, "companies", "hs_lastmodifieddate", since, properties)
 
     def members(self, window: Window, properties: Sequence[str]) -> Iterator[list[str]]:
@@ -111,4 +120,4 @@ class Companies:
 
 def _only(record: Record, properties: Sequence[str]) -> dict[str, Any]:
     values = record["properties"]
-    return {name: values.get(name) for name in properties}
+    return {name: values[name] for name in properties if name in values}

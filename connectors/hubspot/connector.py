@@ -28,7 +28,7 @@ from connectors.hubspot.settings import Settings
 from connectors.hubspot.setup import create_fields
 from connectors.hubspot.tasks import OwnerTasks
 from connectors.hubspot.webhook_queue import Hints
-from connectors.hubspot.writer import Writer
+from connectors.hubspot.writer import PERSONAL, Writer
 from crmsync.connector import (
     Checkup,
     DescribedField,
@@ -40,11 +40,12 @@ from crmsync.connector import (
     Narrow,
     Notes,
     PastFields,
+    ReadBack,
     ScoreSummary,
     Stop,
 )
 from crmsync.errors import ConfigError
-from crmsync.model import Activity, Change, Contact, Opportunity, Owner, Page, Receipt, Ref, Scalar, Task, TaskReceipt
+from crmsync.model import Activity, Change, Contact, Opportunity, Owner, Page, Receipt, Ref, Task, TaskReceipt
 
 READ_AT_ONCE = 1_000
 """Records that are read together, so that their companies are too."""
@@ -67,6 +68,7 @@ class HubSpot:
         self._tasks = OwnerTasks(self._api, self._portal)
         self._moves, self._notes = Moves(self._api, notes), notes
         self._writer = Writer(self._api, self._portal, names, self._moves, notes)
+        self._is_lacking = False
 
     @property
     def calls(self) -> int:
@@ -85,7 +87,7 @@ class HubSpot:
 
     def account(self) -> str:
         """The portal's id."""
-        self._hints.portal = self._portal.account()
+        self._hints.portal = self._portal.confirm_account()
         return self._hints.portal
 
     def clock(self) -> datetime | None:
@@ -98,7 +100,12 @@ class HubSpot:
 
     def contacts(self, cursor: str | None) -> Iterator[Page[Contact]]:
         """Contacts changed since the cursor; all of them when there is none."""
-        return self._contacts.since(cursor)
+        for page in self._contacts.since(cursor):
+            if page.items or page.odd:
+                # Whatever happens to a contact changes it: an activity moves its `lastmodifieddate`, too.
+                self._activities.is_up_to_date = False
+            yield page
+        self._activities.may_rest = True
 
     def activities(self, cursor: str | None) -> Iterator[Page[Activity]]:
         """Activities that are new or changed since the cursor; all of them when there is none."""
@@ -139,9 +146,20 @@ class HubSpot:
         """A call for each batch of a hundred."""
         return sum(ceil(each / BATCH) for each in records.values())
 
-    def overwritten(self, changes: Sequence[Change]) -> Mapping[Ref, Mapping[str, Scalar | None]]:
-        """The stages and owners of others that these changes replaced, by the history of the properties."""
-        return self._writer.overwritten(changes)
+    def read_back(self, changes: Sequence[Change]) -> Iterator[ReadBack]:
+        """The records; those whose stage or owner was written with the history of both, in one call for fifty."""
+        await_earlier_import(self._api, self._notes)
+        self._moves.finish()
+        how, left = self._reading(), {each.ref.id: each for each in changes}
+        moved = {each.ref.id: each for each in changes if PERSONAL.keys() & each.after.keys()}
+        asked = [prop for name, prop in PERSONAL.items() if any(name in each.after for each in moved.values())]
+        for some in cut_into_batches(list(moved), READ_AT_ONCE):
+            found = read_histories(self._api, asked, some, shown=how.properties)
+            records = [each for each in found if each["id"] in left]
+            for contact, record in zip(self._contacts.typed(records, how), records, strict=True):
+                yield ReadBack(contact, self._writer.replaced(left.pop(record["id"]), record))
+        # Also those of which HubSpot gives no history, and what was merged or deleted since.
+        yield from map(ReadBack, self.read([each.ref for each in left.values()]) if left else ())
 
     def field_edits(self, refs: Sequence[Ref]) -> Iterator[FieldEdit]:
         """Who set the stage and owner of these contacts, by the history of the properties."""
@@ -170,9 +188,13 @@ class HubSpot:
         return read_lead_score(self._api, self._portal, score_id)
 
     def missing_fields(self) -> Sequence[MissingField]:
-        """The mapped properties that the portal does not have or does not show, asked for again in each run."""
-        self._portal.forget()
-        return list(missing_fields(self._portal, self._names))
+        """The mapped properties that the portal does not have or does not show."""
+        if self._is_lacking:
+            # What was missing may be there by now.
+            self._portal.forget()
+        found = list(missing_fields(self._portal, self._names))
+        self._is_lacking = bool(found)
+        return found
 
     def describe_fields(self) -> Sequence[DescribedField]:
         """The properties of contacts and of their companies."""

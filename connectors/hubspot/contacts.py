@@ -16,6 +16,7 @@ from connectors.hubspot.mapping import (
     COMPANY_ID,
     COMPANY_VALUES,
     MERGES,
+    OWNER,
     Reading,
     changed_at,
     contact_of,
@@ -47,7 +48,6 @@ class Contacts:
 
     def since(self, text: str | None) -> Iterator[Page[Contact]]:
         """Pages of contacts that changed since the cursor, or all of them."""
-        self._portal.forget_once()
         self._api.take_odd()
         how = self._how()
         if text is not None:
@@ -134,7 +134,7 @@ class Contacts:
             self._api, "contacts", how.properties, beside=lambda records: self._with_companies(records, how)
         )
         for records, position in whole_list(listing, begun.walk):
-            yield self._page([contact_of(each, "", how) for each in records], _text(Cursor(start=start, walk=position)))
+            yield self._page(self._as_contacts(records, how), _text(Cursor(start=start, walk=position)))
 
     def _changed(self, how: Reading, begun: Cursor, now: int, overlap: int) -> Iterator[Page[Contact]]:
         start, since = begun.start or now, (begun.at or 0) - overlap
@@ -172,8 +172,16 @@ class Contacts:
 
     def typed(self, records: Sequence[Record], how: Reading, asked: Sequence[str] = ()) -> list[Contact]:
         """The records with their companies as contacts; `asked` are the ids they were asked for, if it was by id."""
-        known_as = asked or [""] * len(records)
-        return [contact_of(*each, how) for each in zip(self._with_companies(records, how), known_as, strict=True)]
+        return self._as_contacts(self._with_companies(records, how), how, asked)
+
+    def _as_contacts(self, records: Sequence[Record], how: Reading, asked: Sequence[str] = ()) -> list[Contact]:
+        values = [each["properties"] for each in records]
+        companies = [known for each in records if (known := each.get(COMPANY_VALUES))]
+        is_lacking = self._portal.lacks("contacts", how.properties, values)
+        if self._portal.lacks("companies", how.company_properties, companies) or is_lacking:
+            how = self._how()
+        self._portal.confirm_owners({each.get(OWNER) for each in values})
+        return [contact_of(*each, how) for each in zip(records, asked or [""] * len(records), strict=True)]
 
     def _with_companies(self, records: Sequence[Record], how: Reading) -> list[Record]:
         if not how.company_properties:

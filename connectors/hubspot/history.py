@@ -36,12 +36,17 @@ class Version(NamedTuple):
     source: str
 
 
-def read_histories(api: Api, properties: Sequence[str], ids: Sequence[str], kind: str = "contacts") -> Iterator[Record]:
-    """The records with the history of these properties; those of which HubSpot gives none are left out."""
+def read_histories(
+    api: Api, properties: Sequence[str], ids: Sequence[str], kind: str = "contacts", *, shown: Sequence[str] = ()
+) -> Iterator[Record]:
+    """The records with the history of these properties, and with the `shown` ones as they are.
+
+    Those of which HubSpot gives none are left out.
+    """
 
     def one(chunk: Sequence[str]) -> Sequence[Record]:
         try:
-            return read_batch(api, properties, chunk, kind)
+            return read_batch(api, properties, chunk, kind, shown=shown)
         except (RequestRefused, Forbidden) as error:
             _log.warning("histories_refused", extra={"why": str(error)})
             return ()
@@ -50,13 +55,15 @@ def read_histories(api: Api, properties: Sequence[str], ids: Sequence[str], kind
         yield from found
 
 
-def read_batch(api: Api, properties: Sequence[str], ids: Sequence[str], kind: str = "contacts") -> Sequence[Record]:
-    """At most `BATCH` records with the values and the history of these properties.
+def read_batch(
+    api: Api, properties: Sequence[str], ids: Sequence[str], kind: str = "contacts", *, shown: Sequence[str] = ()
+) -> Sequence[Record]:
+    """At most `BATCH` records with the values and the history of these properties, and the values of the `shown` ones.
 
     Raises `Forbidden` or `RequestRefused`.
     """
     body = {
-        "properties": ["hs_object_id", *properties],
+        "properties": list(dict.fromkeys(["hs_object_id", *properties, *shown])),
         HISTORY: list(properties),
         "inputs": [{"id": each} for each in ids],
     }

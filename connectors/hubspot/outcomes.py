@@ -105,6 +105,8 @@ class Outcomes:
     def _how(self) -> DealReading:
         """What to ask for in this pull; asked for only where there is something to read."""
         if self._reading is None:
+            # Amounts and stages that are read now are not read again until the deal changes.
+            self._portal.doubt()
             known, pipelines = self._portal.definitions(DEALS), self._portal.pipelines(DEALS)
             self._reading = plan_deals(self._value, known, pipelines, self._portal.currency())
         return self._reading

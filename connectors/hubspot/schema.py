@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -17,8 +17,13 @@ from connectors.hubspot.properties import Definition, definition_of
 from crmsync.errors import ConfigError, Unavailable
 from crmsync.model import Owner
 
-FRESH = 300.0
-"""Seconds for which definitions and owners are believed."""
+KEPT = timedelta(minutes=55)
+"""For how long a process believes definitions and owners, by HubSpot's clock: runs that are a quarter of an hour apart
+ask for them once an hour.
+"""
+
+FRESH = timedelta(minutes=5)
+"""For how long it does before it writes, and where something speaks against them."""
 
 
 class Portal:
@@ -26,8 +31,7 @@ class Portal:
 
     def __init__(self, api: Api) -> None:
         self._api = api
-        self._kept: dict[str, tuple[float, Any]] = {}
-        self._is_new = False
+        self._kept: dict[str, tuple[datetime, Any]] = {}
         self._currency = ""
 
     def definitions(self, kind: str) -> Mapping[str, Definition]:
@@ -39,6 +43,12 @@ class Portal:
         """Everybody, deactivated users included."""
         found: tuple[Owner, ...] = self._fresh("owners", lambda: tuple(self._owners()))
         return found
+
+    def confirm_owners(self, ids: Collection[str | None]) -> None:
+        """Doubt the owners that are known if records belong to somebody who is not among them."""
+        kept = self._kept.get("owners")
+        if kept and not {each for each in ids if each} <= {each.id for each in kept[1]}:
+            self.doubt("owners")
 
     def stages(self) -> tuple[str, ...]:
         """The values of the lifecycle stage from the first to the last, as this portal orders them."""
@@ -52,7 +62,7 @@ class Portal:
 
     def call_outcomes(self) -> Mapping[str, str]:
         """The label of each outcome of a call, by its id."""
-        found: Mapping[str, str] = self._fresh("call outcomes", lambda: read_call_outcomes(self._api))
+        found: Mapping[str, str] = self._fresh("call outcomes", lambda: read_call_outcomes(self._api), FRESH)
         return found
 
     def currency(self) -> str:
@@ -63,17 +73,33 @@ class Portal:
     def forget(self) -> None:
         """Ask again from here on. Which portal it is does not change."""
         self._kept = {name: kept for name, kept in self._kept.items() if name == "account"}
-        self._is_new = True
 
-    def forget_once(self) -> None:
-        """The same for a pull, unless what is known was asked for since the last one: then it is of this run."""
-        if not self._is_new:
-            self.forget()
-        self._is_new = False
+    def doubt(self, beginning: str = "") -> None:
+        """Ask again from here on for what was not asked for a moment ago."""
+        for name, (at, _) in list(self._kept.items()):
+            if name != "account" and name.startswith(beginning) and not self._is_of_last(at, FRESH):
+                self._kept.pop(name, None)
+
+    def lacks(self, kind: str, asked: Sequence[str], records: Sequence[Mapping[str, Any]]) -> bool:
+        """Whether a record came without a property that was asked for, which HubSpot does where there is none.
+
+        Then the definitions are doubted: an empty property comes as `null`, and what is not there (any longer) must not
+        count as empty (R33).
+        """
+        wanted = set(asked)
+        if all(wanted <= each.keys() for each in records):
+            return False
+        self.doubt(f"properties of {kind}")
+        return True
 
     def account(self) -> str:
         """The portal's id; learns its time zone on the way."""
         return str(self._fresh("account", self._account))
+
+    def confirm_account(self) -> str:
+        """The same, asked for in any case: whoever begins a run learns the time and the rest of the day's calls."""
+        self._kept.pop("account", None)
+        return self.account()
 
     def _account(self) -> str:
         try:
@@ -98,11 +124,15 @@ class Portal:
                 return found[1]
         raise ConfigError("HubSpot does not say which portal this token belongs to: add an account scope to the token")
 
-    def _fresh(self, name: str, ask: Any) -> Any:
+    def _fresh(self, name: str, ask: Any, most: timedelta = KEPT) -> Any:
         kept = self._kept.get(name)
-        if kept is None or time.monotonic() - kept[0] > FRESH:
-            kept = self._kept[name] = (time.monotonic(), ask())
+        if kept is None or not self._is_of_last(kept[0], most):
+            found = ask()
+            kept = self._kept[name] = (self._api.server_time, found)
         return kept[1]
+
+    def _is_of_last(self, at: datetime, most: timedelta) -> bool:
+        return abs(self._api.server_time - at) <= most
 
     def _definitions(self, kind: str) -> dict[str, Definition]:
         answer = self._api.get(self._api.place("properties", kind=kind))

@@ -83,6 +83,7 @@ class OwnerTasks:
 
     def _unusable(self) -> str:
         """Why no key can be looked for; `""` where it can."""
+        self._portal.doubt()
         known = self._portal.definitions(TASKS).get(TASK_KEY)
         return NO_TASK_KEY if known is None else known.objection_to_keys
 

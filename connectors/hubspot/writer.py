@@ -21,7 +21,7 @@ from connectors.hubspot.bulk_import import (
 )
 from connectors.hubspot.client import Api
 from connectors.hubspot.errors import CRM, KIND, LOCK_WAIT, Locked, RequestRefused, object_in, objects_in, text_of
-from connectors.hubspot.history import read_histories, replaced_value, versions_of
+from connectors.hubspot.history import replaced_value, versions_of
 from connectors.hubspot.mapping import MERGES, OWNER, STAGE
 from connectors.hubspot.properties import instant_of, number_of, objection_to, property_text
 from connectors.hubspot.schema import Portal
@@ -87,27 +87,22 @@ class Writer:
         """A receipt for each change that `narrow` leaves, in no particular order."""
         await_earlier_import(self._api, self._notes)
         self._moves.finish()
+        self._portal.doubt()
         yield from (Receipt(each.ref, False, "NO_ID", NO_ID) for each in changes if not each.ref.id.isdigit())
         inputs = [self._prepared(each) for each in changes if each.ref.id.isdigit()]
         yield from (each.receipt() for each in inputs if not each.properties)
         masses, rest = self._masses([each for each in inputs if each.properties])
+        # Together, since before a batch those are looked at whose stage or owner it moves.
+        rest.sort(key=lambda each: not PERSONAL.keys() & each.change.after.keys())
         yield from self._move_back([each for each in rest if self._is_moved_back(each)], narrow)
         yield from self._in_batches([each for each in rest if not self._is_moved_back(each)], narrow)
         # Last: what people move too must not wait behind an import, which takes minutes.
         for mass in masses:
             yield from self._in_mass(mass, narrow)
 
-    def overwritten(self, changes: Sequence[Change]) -> Mapping[Ref, Mapping[str, Scalar | None]]:
-        """The stages and owners of others that changes replaced which were just written."""
-        moved = {each.ref.id: each for each in changes if PERSONAL.keys() & each.after.keys()}
-        asked = [prop for name, prop in PERSONAL.items() if any(name in each.after for each in moved.values())]
-        records = {each["id"]: each for each in read_histories(self._api, asked, list(moved))}
-        found = {
-            each.ref: dict(self._replaced(each, records[contact_id]))
-            for contact_id, each in moved.items()
-            if contact_id in records
-        }
-        return {ref: values for ref, values in found.items() if values}
+    def replaced(self, change: Change, record: Record) -> Mapping[str, Scalar | None]:
+        """The stage and owner of others that a change replaced which was just written, by the record's histories."""
+        return dict(self._replaced(change, record))
 
     def _replaced(self, change: Change, record: Record) -> Iterator[tuple[str, str | None]]:
         for name in PERSONAL.keys() & change.after.keys():
@@ -263,6 +258,8 @@ class Writer:
         """
         missing = {prop: why for prop, code, why in _blamed(error) if code in EVERYWHERE}
         if missing and any(prop in each.properties for each in inputs for prop in missing):
+            # The next run is to say what is missing.
+            self._portal.forget()
             less = [each.without(missing) for each in inputs]
             yield from (each.receipt() for each in less if not each.properties)
             if left := [each for each in less if each.properties]:

@@ -27,9 +27,10 @@ from crmsync.connector import (
     Narrow,
     Notes,
     PastFields,
+    ReadBack,
     Stop,
 )
-from crmsync.model import Activity, Change, Contact, Opportunity, Owner, Page, Receipt, Ref, Scalar, Task, TaskReceipt
+from crmsync.model import Activity, Change, Contact, Opportunity, Owner, Page, Receipt, Ref, Task, TaskReceipt
 
 
 class SalesforceConnector:
@@ -117,9 +118,9 @@ class SalesforceConnector:
         """A call for each collection of two hundred of a kind; a bulk job takes fewer."""
         return sum(ceil(each / COLLECTION) for each in records.values())
 
-    def overwritten(self, changes: Sequence[Change]) -> Mapping[Ref, Mapping[str, Scalar | None]]:
-        """Nothing: Salesforce keeps a history only of fields for which an admin has it tracked."""
-        return {}
+    def read_back(self, changes: Sequence[Change]) -> Iterator[ReadBack]:
+        """The records alone: Salesforce keeps a history only of fields for which an admin has it tracked."""
+        return map(ReadBack, self.read([each.ref for each in changes]))
 
     def create_tasks(self, tasks: Sequence[Task]) -> Iterator[TaskReceipt]:
         """Create the tasks whose keys no task in Salesforce has."""

@@ -66,14 +66,14 @@ def resolve_unknown(store: Store, connector: Connector, now: int) -> int:
         runs = journal.runs_with_sent(reading, connector.name)
     unheard = _open(store, connector.name, (journal.SENT,), runs, most=2**31)  # all: each run leaves a few at most
     for rows in in_chunks(unheard, AT_ONCE):
-        present = _present(connector, [row.change.ref for row in rows])
+        present, theirs = _read_back(connector, rows)
         held = {row.id: _held_part(row, present.get(row.change.ref)) for row in rows}
         # A part counts as ours, too: the next pull would else take it for a change that a user made.
         ours = [part for part in held.values() if part is not None]
         taken = [row.id for row in rows if (part := held[row.id]) and part.change.after == row.change.after]
         lost = sorted({row.id for row in rows} - set(taken))
         # Asked before the transaction opens: none may be open while a CRM is asked (D01).
-        replaced = _give_back(connector, ours)
+        replaced = _give_back(connector, ours, theirs)
         with store.begin() as writing:
             journal.record_written(writing, ours, now)
             journal.mark_changes(writing, taken, journal.UPDATED, now)
@@ -105,9 +105,26 @@ def _present(connector: Connector, refs: Sequence[Ref]) -> dict[Ref, Contact]:
 
 def read_present(connector: Connector, refs: Sequence[Ref]) -> dict[Ref, Contact | None]:
     """The records as they are now, with `None` for those that are gone or replaced; what cannot be read is left out."""
+    return _by_ref(refs, connector.read(refs) if refs else ())
+
+
+def _read_back(
+    connector: Connector, rows: Sequence[JournalRow]
+) -> tuple[dict[Ref, Contact | None], dict[Ref, Mapping[str, Scalar | None]]]:
+    """The same for changes that were written, and the values of others that they replaced, by the ref of the change.
+
+    In one reading: two would cost twice the calls.
+    """
+    changes = [row.change for row in rows]
+    back = list(connector.read_back(changes)) if changes else []
+    present = _by_ref([each.ref for each in changes], [each.contact for each in back])
+    return present, {each.contact.ref: each.replaced for each in back if each.replaced}
+
+
+def _by_ref(refs: Sequence[Ref], records: Iterable[Contact]) -> dict[Ref, Contact | None]:
     asked = {(ref.kind, ref.id): ref for ref in refs}
     found: dict[Ref, Contact | None] = {}
-    for each in connector.read(refs) if refs else ():
+    for each in records:
         is_there = not (each.gone or each.merged_into or each.converted_into)
         for known_as in (each.ref.id, *each.aliases):
             # A merge may give a record another id: what comes under the new one has the old one among its aliases.
@@ -311,8 +328,10 @@ def _keep_unread(store: Store, accepted: Sequence[JournalRow], settings: Write, 
 
 def _verify(store: Store, connector: Connector, rows: Sequence[JournalRow], now: int, *, undoing: bool) -> None:
     """Read back what was accepted: a CRM can say yes and keep the old value (a flow, a rule, a backward stage)."""
+    # Together, as with those whose stage or owner was written more is read.
+    rows = sorted(rows, key=lambda row: not _is_personal(row.change))
     for some in in_chunks(rows, SETTLED_AT_ONCE):
-        present = read_present(connector, [row.change.ref for row in some])
+        present, theirs = _read_back(connector, some)
         some = [row for row in some if row.change.ref in present]  # the others stay sent: the next run looks again
         lost = {row.id: unconfirmed_fields(row.change, it) for row in some if (it := present[row.change.ref])}
         taken = [row for row in some if row.id in lost and not lost[row.id]]
@@ -326,7 +345,7 @@ def _verify(store: Store, connector: Connector, rows: Sequence[JournalRow], now:
                 elif lost[row.id] and (rest := _lose(writing, row, lost[row.id], now, parks=not undoing)):
                     held.append(rest)
         # A crash from here on leaves `taken` as sent, and `resolve_unknown` of the next run goes on with it.
-        replaced = _give_back(connector, [each.row for each in held])
+        replaced = _give_back(connector, [each.row for each in held], theirs)
         with store.begin() as writing:
             journal.record_written(writing, taken, now)
             journal.mark_changes(writing, [row.id for row in taken], journal.UPDATED, now)
@@ -338,13 +357,13 @@ def _verify_partly(store: Store, connector: Connector, partly: Sequence[Taken], 
     """The same for the stages and owners of changes that the CRM refused in part."""
     personal = [each for each in partly if _is_personal(each.row.change)]
     for some in in_chunks(personal, SETTLED_AT_ONCE):
-        present = _present(connector, [each.row.change.ref for each in some])
+        present, theirs = _read_back(connector, [each.row for each in some])
         held = [
             each
             for each in some
             if (it := present.get(each.row.change.ref)) and not unconfirmed_fields(each.row.change, it)
         ]
-        replaced = _give_back(connector, [each.row for each in held])
+        replaced = _give_back(connector, [each.row for each in held], theirs)
         with store.begin() as writing:
             for each in held:
                 _end_replaced(writing, each, replaced.get(each.row.id, {}), now)
@@ -362,20 +381,25 @@ class Replaced(NamedTuple):
     said: str
 
 
-def _give_back(connector: Connector, rows: Sequence[JournalRow]) -> dict[int, dict[str, Replaced]]:
+def _give_back(
+    connector: Connector, rows: Sequence[JournalRow], theirs: Mapping[Ref, Mapping[str, Scalar | None]]
+) -> dict[int, dict[str, Replaced]]:
     """Write once more what somebody set after the last look and our write replaced; by row and field what came of it.
 
     Whatever a CRM may say, only what it holds afterwards counts.
     """
-    personal = {row.change.ref: row for row in rows if _is_personal(row.change)}
-    theirs = connector.overwritten([row.change for row in personal.values()]) if personal else {}
-    changes = [_change_back(personal[ref].change, values) for ref, values in theirs.items()]
+    replaced = {
+        row.change.ref: (row, values)
+        for row in rows
+        if (values := {name: each for name, each in theirs.get(row.change.ref, {}).items() if name in row.change.after})
+    }
+    changes = [_change_back(row.change, values) for row, values in replaced.values()]
     if changes:
         # Receipts come as an iterator: nothing is sent unless somebody reads them all.
         list(connector.write(changes))
-    present = _present(connector, list(theirs))
+    present = _present(connector, list(replaced))
     return {
-        personal[change.ref].id: {name: _replaced(change, name, it) for name in change.after}
+        replaced[change.ref][0].id: {name: _replaced(change, name, it) for name in change.after}
         for change in changes
         if (it := present.get(change.ref))
     }

@@ -71,7 +71,7 @@ def portal():
             "read": lambda crm: list(crm.read([*refs, Ref("hubspot", "contact", "999")])),
             "write": lambda crm: list(crm.write(changes)),
             "import": lambda crm: list(crm.write(many)),
-            "overwritten": lambda crm: crm.overwritten(changes),
+            "read back": lambda crm: list(crm.read_back(changes)),
         }
         questions = {name: (sandbox, question) for name, question in asked.items()}
         yield questions | {

@@ -430,8 +430,12 @@ def test_nothing_was_overwritten_where_nobody_interfered(rig, crm):
     before = {each.ref: {"score": None, "stage": each.stage, "owner": each.owner} for each in crm.read(refs)}
     changes = [Change(ref, before[ref], {"score": 9, "stage": "mql", "owner": somebody}) for ref in refs]
     list(crm.write(changes))
-    assert dict(crm.overwritten(changes)) == {}
-    assert dict(crm.overwritten([])) == {}
+    back = list(crm.read_back(changes))
+    assert {each.contact.ref: (each.contact.stage, each.contact.owner) for each in back} == dict.fromkeys(
+        refs, ("mql", somebody)
+    )
+    assert not any(each.replaced for each in back)
+    assert list(crm.read_back([])) == []
 
 
 # Tasks

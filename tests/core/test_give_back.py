@@ -18,7 +18,7 @@ from crmsync.store import schema
 from crmsync.store.database import open_store
 from crmsync.store.queries import refused_changes
 from tests.support.cycles import ADA, DAYS, NEVER_FADES, balanced, edit, held, hot, run
-from tests.support.make import config, contact, crm, work
+from tests.support.make import config, work
 from tests.support.stop import Hurried
 
 WRITE = tomllib.loads(NEVER_FADES)["write"]
@@ -174,10 +174,10 @@ def test_a_run_that_was_cut_off_after_the_write_gives_back_in_the_next_one(state
     def down(_changes):
         raise Unavailable("hubspot", "it does not answer")
 
-    kept, hubspot.overwritten = hubspot.overwritten, down
+    kept, hubspot.read_back = hubspot.read_back, down
     ran = balanced(run_cycle(work(state, hubspot, now=DAYS[0], settings=config(NEVER_FADES))))
     assert (held(hubspot)["1"][2], ran.crms["hubspot"].unknown) == ("hubspot-ann", 1)
-    hubspot.overwritten = kept
+    hubspot.read_back = kept
     again = run(state, hubspot, at=DAYS[0] + timedelta(minutes=15))
     assert (held(hubspot)["1"][2], again.crms["hubspot"].resumed) == ("hubspot-bob", 1)
     assert rows(state)[0][0] == "partly"
@@ -195,17 +195,6 @@ def test_the_report_asks_needs_action_nothing_where_a_users_value_is_the_cause(s
         ["owner"],
         "",
     )
-
-
-def test_nothing_is_asked_where_no_stage_and_no_owner_was_written(state):
-    hubspot = crm()
-    hubspot.edit(contact(1, fields={"title": "VP Sales"}, stage="lead"))
-
-    def asked(_changes):
-        raise AssertionError
-
-    hubspot.overwritten = asked
-    assert run(state, hubspot, at=DAYS[0]).crms["hubspot"].updated == 1
 
 
 # HubSpot, over real HTTP
@@ -266,7 +255,9 @@ def held_there(sandbox, contact_id):
 def written(connector, contact_id, before, **after):
     change = Change(Ref("hubspot", "contact", contact_id), before, after)
     assert all(each.ok for each in connector.write([change]))
-    return connector.overwritten([change]).get(change.ref, {})
+    (back,) = connector.read_back([change])
+    assert back.contact.ref == change.ref
+    return back.replaced
 
 
 def test_hubspot_knows_whom_our_write_replaced(sandbox, portal):
@@ -324,20 +315,23 @@ def test_histories_are_asked_for_fifty_at_a_time_and_only_of_what_was_written(sa
     ann = people(connector)[0]
     changes = [Change(ref, {"owner": None}, {"owner": ann}) for ref in refs]
     list(connector.write(changes))
+    list(connector.read(refs))  # which asks how the portal is read
     calls = connector.calls
-    assert connector.overwritten(changes) == {}
+    assert [(each.contact.owner, each.replaced) for each in connector.read_back(changes)] == [(ann, {})] * 51
     assert connector.calls - calls == 2
-    assert connector.overwritten([Change(ref, {"score": None}, {"score": 1}) for ref in refs]) == {}
-    assert connector.calls - calls == 2
+    scores = [Change(ref, {"score": None}, {"score": 1}) for ref in refs]
+    assert [each.contact.ref for each in connector.read_back(scores)] == refs
+    assert connector.calls - calls == 3
 
 
 def test_a_portal_that_refuses_histories_is_written_to_all_the_same(sandbox, portal):
     connector = portal()
     contact_id, ann = person(sandbox), people(connector)[0]
     body = {"status": "error", "category": "VALIDATION_ERROR", "message": "no histories"}
-    list(connector.write([Change(Ref("hubspot", "contact", contact_id), {"owner": None}, {"owner": ann})]))
-    sandbox.faults.add(Fault(do="answer", status=400, path="batch/read", body=body))
-    assert connector.overwritten([Change(Ref("hubspot", "contact", contact_id), {"owner": None}, {"owner": ann})]) == {}
+    ours = [Change(Ref("hubspot", "contact", contact_id), {"owner": None}, {"owner": ann})]
+    list(connector.write(ours))
+    sandbox.faults.add(Fault(do="answer", status=400, path="batch/read", body=body, nth=1))
+    assert [(each.contact.owner, each.replaced) for each in connector.read_back(ours)] == [(ann, {})]
 
 
 def listed(*values):

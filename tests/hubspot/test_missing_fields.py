@@ -26,8 +26,12 @@ def test_a_field_that_went_between_two_runs_is_missing_in_the_second(sandbox, re
     assert ready.missing_fields() == []
     contacts(ready)
     sandbox.do("hubspot", "hide_property", property="jobtitle")
+    sandbox.clock.advance(3600)
+    ready.account()
     assert [each.name for each in ready.missing_fields()] == ["title"]
     sandbox.do("hubspot", "show_property", property="jobtitle")
     assert ready.missing_fields() == []
     sandbox.do("hubspot", "hide_property", property="lifecyclestage")
+    sandbox.clock.advance(3600)
+    ready.account()
     assert [(each.role, each.name) for each in ready.missing_fields()] == [("stage", "stage")]

@@ -177,6 +177,7 @@ def test_a_stage_that_comes_to_mean_won_brings_its_deals_again(sandbox, ready, a
     first, *others = RENEWALS["stages"]
     meant = {**RENEWALS, "stages": [{**first, "probability": 1.0, "closed": True, "label": "Signed"}, *others]}
     sandbox.do("hubspot", "put_pipeline", **meant)
+    sandbox.clock.advance(3600)
     found, cursor = deals(ready, cursor)
     assert (found[deal].state, found[deal].stage) == ("won", "Signed")
     assert deals(ready, cursor)[0] == {}

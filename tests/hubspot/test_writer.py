@@ -257,6 +257,28 @@ def test_each_batch_is_looked_at_just_before_it_is_sent(sandbox):
     assert look.written == [0, 1, 2]
 
 
+def test_those_whose_stage_or_owner_is_written_share_batches(sandbox, ready):
+    ids = [create(sandbox, email=f"n{number}@acme.example") for number in range(220)]
+    moved = set(ids[::10])
+    look = Look(sandbox)
+    list(ready.write([change(each, score=9, **({"stage": "mql"} if each in moved else {})) for each in ids], look))
+    assert [len(moved & set(batch)) for batch in look.asked] == [22, 0, 0]
+    assert sorted(each for batch in look.asked for each in batch) == sorted(ids)
+
+
+def test_an_owner_who_left_within_the_hour_gets_nobody_and_is_known_to_have_left(sandbox, ready):
+    ada = create(sandbox, email="ada@acme.example")
+    left = next(each.id for each in ready.owners() if each.active)
+    sandbox.clock.advance(900)
+    sandbox.do("hubspot", "archive_owner", id=left)
+    ready.account()
+    assert next(each.active for each in ready.owners() if each.id == left)
+    (receipt,) = ready.write([change(ada, score=9, owner=left)])
+    assert (receipt.ok, receipt.refused.keys()) == (True, {"owner"})
+    assert len(sandbox.calls.writes("hubspot")) == 1  # it was not tried
+    assert not next(each.active for each in ready.owners() if each.id == left)
+
+
 @pytest.mark.parametrize("settings", [{}, {"mass_write": "import", "import_threshold": 100}])
 def test_only_what_the_look_leaves_is_sent(sandbox, ready, settings):
     ids = [create(sandbox, email=f"n{number}@acme.example") for number in range(250)]

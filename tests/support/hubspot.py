@@ -25,6 +25,8 @@ def hubspot(sandbox, names=NAMES, notes=None, stop=None, **settings):
 
 
 def contacts(connector, cursor=None):
+    """The contacts that a run pulls by id, a later one in place of an earlier one, and the cursor behind them."""
+    connector.account()
     items, cursor = pulled(connector.contacts(cursor))
     return {each.ref.id: each for each in items}, cursor
 
@@ -97,6 +99,7 @@ def edit_deal(sandbox, deal, **properties):
 
 def deals(connector, cursor=None):
     """The deals that a run pulls by id, a later one in place of an earlier one, and the cursor behind them."""
+    connector.account()
     connector.missing_fields()
     found, cursor = pulled(connector.outcomes(cursor))
     return {each.ref.id: each for each in found}, cursor

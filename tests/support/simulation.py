@@ -27,6 +27,7 @@ from sqlalchemy import URL, Engine, create_engine, func, make_url, select
 from connectors.memory import Memory, _changed
 from crmsync import result as result_module
 from crmsync.config import config_of
+from crmsync.connector import ReadBack
 from crmsync.cycle import preview_run, run_cycle
 from crmsync.daemon import scheduler
 from crmsync.errors import Cancelled, ConfigError, LostLock, StateError, StateInUse, Unavailable, WrongClock
@@ -281,11 +282,11 @@ class Crm(Memory):
                 self.edit(after)
         return Receipt(change.ref, ok=True, refused=refused)
 
-    def overwritten(self, changes):
+    def read_back(self, changes):
         """HubSpot keeps a history of its values, Salesforce does not."""
         if not self.keeps_history:
-            return {}
-        return super().overwritten(changes)
+            return map(ReadBack, self.read([each.ref for each in changes]))
+        return super().read_back(changes)
 
     def land(self) -> None:
         """Whatever was sent and did not arrive yet arrives."""
