@@ -9,6 +9,7 @@ import math
 import random
 import re
 import socket
+import tempfile
 import threading
 import time
 from collections import deque
@@ -16,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 from urllib.parse import urlsplit
 
 import orjson
@@ -190,6 +191,29 @@ def whole_body(crm: str, response: Any, seconds: float) -> bytes:
     # Only now: what is left of a body would be taken for the beginning of the next answer.
     response.release_conn()
     return whole.getvalue()
+
+
+def save_body(crm: str, response: Any, file: IO[bytes], stop: Stop) -> None:
+    """Write the body of a urllib3 response to a file as it comes, not decoded, however long it is up to `MOST_BYTES`.
+
+    Raises `Transient` when it drips or is too large, `Unavailable` when there is no room for it, and `Cancelled`.
+    """
+    begun, size = time.monotonic(), 0
+    while part := response.read1(1 << 20, decode_content=False):
+        size += len(part)
+        if stop.is_set():
+            raise Cancelled(f"stopped while {crm} sent a file")
+        if size > MOST_BYTES:
+            raise Transient(f"its file is larger than {MOST_BYTES >> 20:,} MB")
+        # A large file may take longer than a small one, but each megabyte has its deadline.
+        if time.monotonic() - begun > PATIENCE * (1 + (size >> 20)):
+            raise Transient("the file took too long to arrive")
+        try:
+            file.write(part)
+        except OSError as error:
+            where = f"the folder for temporary files, {tempfile.gettempdir()},"
+            raise Unavailable(crm, f"{where} does not take its file ({error.strerror}); make room there") from error
+    response.release_conn()
 
 
 def _wait(state: tenacity.RetryCallState) -> float:

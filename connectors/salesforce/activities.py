@@ -12,8 +12,9 @@ from connectors.conversations import ATTEMPTED, AUTOMATIC, CALLS, MAILS, is_auto
 from connectors.salesforce.client import Org
 from connectors.salesforce.contacts import NEVER
 from connectors.salesforce.errors import CRM, text_of
-from connectors.salesforce.lookups import Lookup, read_lookups
-from connectors.salesforce.paging import Cursor, Row, Source, after_all, begin_pull, cursor_of, pull_pages
+from connectors.salesforce.first_pages import ask_first_pages
+from connectors.salesforce.lookups import KeyFinder, Lookup, read_lookups
+from connectors.salesforce.paging import Cursor, Row, Source, after_all, begin_pull, pull_pages
 from connectors.salesforce.schema import PREFIXES, TASK_KEY, Schema, instant_of, readable_paths
 from crmsync.config.tables import Feed
 from crmsync.model import SECONDS_AFTER_SENDING, SOON, Activity, Page, Ref, Scalar
@@ -39,7 +40,7 @@ class Origin:
     prefix: str
     columns: tuple[str, ...]
     leave_out: tuple[str, ...]
-    people: Callable[[Org, Schema, Sequence[Row]], People]
+    people: Callable[[Org, Schema, Sequence[Row], KeyFinder], People]
     at: Callable[[str, Row], datetime | None]
     objects: tuple[str, ...] = ()
 
@@ -51,21 +52,23 @@ def pull_activities(
 
     `no_own_tasks` leaves out the tasks that crmsync created.
     """
-    at = begin_pull(cursor_of(cursor), org)
+    at = begin_pull(cursor, org)
     org.take_odd()
     names = dict.fromkeys(feed.source for feed in feeds)
     schema.learn(each for name in names for each in (name, *ORIGINS[name].objects))
-    wanted = {name: [_in_their_case(schema, feed) for feed in feeds if feed.source == name] for name in names}
-    for name, some in wanted.items():
-        make = partial(source_of, name, some, schema, TASK_KEY if no_own_tasks and name == "Task" else "")
-        if name in at.finished or not schema.pullable(name):
+    mails = KeyFinder(org, schema, "EmailMessage", "ActivityId")
+    streams = activity_sources(schema, feeds, no_own_tasks=no_own_tasks)
+    ask_first_pages(org, schema, at, [make for _, make in streams.values()])
+    tasks = streams["Task"][0] if "Task" in streams else ()
+    for name, (some, make) in streams.items():
+        if name in at.finished:
             continue
         before = kinds_of_feed(at.done[name].mark) if name in at.done else None
         for read, behind in pull_pages(org, schema, make, at):
             rows = [row for row in read if not (no_own_tasks and TASK_KEY in row)]
-            found = of_rows(org, schema, some, rows, before) if rows else []
+            found = of_rows(org, schema, some, rows, before, mails) if rows else []
             if name == "EmailMessage" and before is not None:
-                found += _tasks_left(org, schema, wanted.get("Task", ()), rows)
+                found += _tasks_left(org, schema, tasks, rows, mails)
             odd = org.take_odd()
             tell = bool(read or odd or behind.job or at.job)  # that a job is given up, too
             at = replace(behind, whole=behind.whole and not odd)
@@ -73,6 +76,16 @@ def pull_activities(
             if tell or whole:
                 yield Page(found, at.spelled(), whole, odd)
     yield Page((), after_all(at).spelled())
+
+
+def activity_sources(
+    schema: Schema, feeds: Sequence[Feed], *, no_own_tasks: bool
+) -> dict[str, tuple[list[Feed], Callable[[], Source]]]:
+    """What a pull reads, in order, as far as this user sees it: by object its feeds and its source."""
+    names = dict.fromkeys(feed.source for feed in feeds if schema.pullable(feed.source))
+    wanted = {name: [_in_their_case(schema, feed) for feed in feeds if feed.source == name] for name in names}
+    keys = {name: TASK_KEY if no_own_tasks and name == "Task" else "" for name in names}
+    return {name: (some, partial(source_of, name, some, schema, keys[name])) for name, some in wanted.items()}
 
 
 def _whole(schema: Schema, feeds: Sequence[Feed], at: Cursor) -> frozenset[str]:
@@ -114,15 +127,21 @@ def kinds_of_feed(mark: str) -> list[str]:
 
 
 def of_rows(
-    org: Org, schema: Schema, feeds: Sequence[Feed], rows: Sequence[Row], before: Sequence[str] | None
+    org: Org,
+    schema: Schema,
+    feeds: Sequence[Feed],
+    rows: Sequence[Row],
+    before: Sequence[str] | None,
+    mails: KeyFinder,
 ) -> list[Activity]:
     """The activities of a page: for each row and kind what it is now, or that it is gone.
 
-    `before` are the kinds the source was read for until now; where it never was, nothing can be gone.
+    `before` are the kinds the source was read for until now; where it never was, nothing can be gone. `mails` finds the
+    tasks behind which an EmailMessage stands.
     """
     origin = ORIGINS[feeds[0].source]
     choose = choose_feeds(feeds)
-    people = origin.people(org, schema, [row for row in rows if row.get("IsDeleted") is not True])
+    people = origin.people(org, schema, [row for row in rows if row.get("IsDeleted") is not True], mails)
     found: list[Activity] = []
     dropped = set(before or ()) - {feed.kind for feed in feeds}
     for row in rows:
@@ -139,13 +158,15 @@ def of_rows(
     return found
 
 
-def _tasks_left(org: Org, schema: Schema, feeds: Sequence[Feed], rows: Sequence[Row]) -> list[Activity]:
+def _tasks_left(
+    org: Org, schema: Schema, feeds: Sequence[Feed], rows: Sequence[Row], mails: KeyFinder
+) -> list[Activity]:
     """The tasks of e-mails that were deleted: they count from now on, and nothing changed on themselves."""
     left = [str(row["ActivityId"]) for row in rows if row.get("IsDeleted") is True and row.get("ActivityId")]
     if not left or not feeds or not schema.pullable("Task"):
         return []
     columns = source_of("Task", feeds, schema).columns
-    return of_rows(org, schema, feeds, _looked_up(org, schema, "Task", "Id", columns, left), ())
+    return of_rows(org, schema, feeds, _looked_up(org, schema, "Task", "Id", columns, left), (), mails)
 
 
 def choose_feeds(feeds: Sequence[Feed]) -> Callable[[Row], Sequence[tuple[str, Feed | None]]]:
@@ -208,10 +229,10 @@ def _refs(ids: Iterable[object]) -> list[Ref]:
     return [ref for ref in map(person_ref, ids) if ref]
 
 
-def _who(object_: str) -> Callable[[Org, Schema, Sequence[Row]], People]:
+def _who(object_: str) -> Callable[[Org, Schema, Sequence[Row], KeyFinder], People]:
     """Participants of tasks or events: the main one in `WhoId`, and with Shared Activities the others behind it."""
 
-    def people(org: Org, schema: Schema, rows: Sequence[Row]) -> People:
+    def people(org: Org, schema: Schema, rows: Sequence[Row], _mails: KeyFinder) -> People:
         found = {str(row["Id"]): _refs([row.get("WhoId")]) for row in rows}
         shared = [str(row["Id"]) for row in rows if isinstance(n := row.get("WhoCount"), int | float) and n > 1]
         key = f"{object_}Id"
@@ -226,16 +247,15 @@ def _looked_up(org: Org, schema: Schema, name: str, key: str, wanted: Sequence[s
     return read_lookups(org, schema, [Lookup(name, key, tuple(wanted))], ids)[0]
 
 
-def _task_people(org: Org, schema: Schema, rows: Sequence[Row]) -> People:
+def _task_people(org: Org, schema: Schema, rows: Sequence[Row], mails: KeyFinder) -> People:
     """As `_who`, and nobody for the task that stands for an e-mail which is read as an EmailMessage: it counts once."""
-    mails = [str(row["Id"]) for row in rows if row.get("TaskSubtype") == "Email"]
-    found = dict(_who("Task")(org, schema, rows))
-    for message in _looked_up(org, schema, "EmailMessage", "ActivityId", (), mails):
-        found.pop(str(message["ActivityId"]), None)
+    found = dict(_who("Task")(org, schema, rows, mails))
+    for task in mails.find([str(row["Id"]) for row in rows if row.get("TaskSubtype") == "Email"]):
+        found.pop(task, None)
     return found
 
 
-def _mail_people(org: Org, schema: Schema, rows: Sequence[Row]) -> People:
+def _mail_people(org: Org, schema: Schema, rows: Sequence[Row], _mails: KeyFinder) -> People:
     """Participants of e-mails: the sender of one that came in, the recipients of one that went out."""
     incoming = {str(row["Id"]): row.get("Incoming") is True for row in rows}
     found: dict[str, list[Ref]] = {each: [] for each in incoming}
@@ -253,7 +273,7 @@ def _mail_people(org: Org, schema: Schema, rows: Sequence[Row]) -> People:
     return found
 
 
-def _member_people(org: Org, schema: Schema, rows: Sequence[Row]) -> People:
+def _member_people(org: Org, schema: Schema, rows: Sequence[Row], _mails: KeyFinder) -> People:
     """A member that was converted names both; then it is the contact."""
     return {str(row["Id"]): _refs([row.get("ContactId") or row.get("LeadId")]) for row in rows}
 

@@ -7,29 +7,38 @@ import csv
 import io
 import json
 import math
-import sys
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from itertools import islice
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import requests
+from simple_salesforce.api import Salesforce
+from urllib3.exceptions import HTTPError
 
 from connectors.http import header_number
 from connectors.salesforce.client import Org
 from connectors.salesforce.errors import CRM, RequestRefused, bulk_job, id_in
+from connectors.salesforce.result_files import ResultFile
 from connectors.salesforce.row_errors import SILENT, RowError, refusal_of_bulk
-from crmsync.connector import Notes
+from crmsync.connector import Notes, Stop
 from crmsync.counts import count_of
 from crmsync.errors import Cancelled, Transient, Unavailable, quote_crm
 
 BODY = 100_000_000
 """Bytes of CSV for one job: Salesforce takes 150 MB after its own encoding, which adds half (2026-11)."""
 
-RESULT_ROWS = 10_000
-"""Rows of one page of a query job's results."""
+RESULT_ROWS = 250_000
+"""Rows of one page of a query job's results; each page is an API request."""
 
-PAUSES = (1.0, 1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 20.0, 30.0)
-"""Seconds between looks at a job; the last one goes on. Every look is an API request."""
+FEWEST_ROWS = 5_000
+"""Rows to which a page shrinks where pages break off on their way, each time to a quarter."""
+
+HANDED_ON = 10_000
+"""Rows of a page that are in memory together."""
+
+PAUSES = (2.0, 3.0, 5.0, 10.0, 20.0, 30.0, 60.0)
+"""Seconds before looks at a job; the last one goes on. Every look is an API request."""
 
 NULL = "#N/A"
 """What clears a field in a CSV; an empty cell leaves it as it is."""
@@ -37,34 +46,25 @@ NULL = "#N/A"
 ENDED = frozenset({"JobComplete", "Failed", "Aborted"})
 NOTE = "ingest:"
 
-# Rich-text cells are longer than the 131,072 characters that csv allows (estuary/connectors#2609).
-csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
-
 
 class NotBegun(Exception):
     """Salesforce does not take this job, and has done nothing: the same work can be done by REST."""
 
 
-def csv_rows(body: bytes) -> Iterator[list[str]]:
-    """The rows of a CSV body, its header first. Raises `Transient` where it is none."""
-    try:
-        # With `newline=""` line breaks inside of cells stay as they are (R25).
-        yield from csv.reader(io.StringIO(body.decode("utf-8-sig", "replace").replace("\0", ""), newline=""))
-    except csv.Error:
-        raise Transient("Salesforce sent a CSV file that cannot be read") from None
-
-
-def await_job(org: Org, path: str) -> dict[str, Any]:
+def await_job(org: Org, path: str, *, just_begun: bool = False) -> dict[str, Any]:
     """The job once it has ended. Raises `Unavailable` when it takes longer than `bulk_wait`; it then runs on."""
     waited, number = 0.0, 0
     while True:
-        job: dict[str, Any] = org.rest("GET", path, read=bulk_job)
-        if job["state"] in ENDED:
-            return job
+        # A job that has just begun is never done yet: to look at it would be a call in vain.
+        if number or not just_begun:
+            job: dict[str, Any] = org.rest("GET", path, read=bulk_job)
+            if job["state"] in ENDED:
+                return job
         pause = PAUSES[min(number, len(PAUSES) - 1)]
-        if waited + pause > org.settings.bulk_wait.total_seconds():
+        if number and waited + pause > org.settings.bulk_wait.total_seconds():
+            job_id = path.rpartition("/")[2]
             raise Unavailable(
-                CRM, f"Salesforce is still working on the bulk job {job.get('id')}; the next run continues with it"
+                CRM, f"Salesforce is still working on the bulk job {job_id}; the next run continues with it"
             )
         if org.stop.wait(pause):
             raise Cancelled("stopped while Salesforce works on a bulk job")
@@ -84,10 +84,11 @@ def update_rows(
             job = _uploaded(org, notes, object_, body)
         except RequestRefused as error:
             raise NotBegun(error.message) from error
-        ended = await_job(org, f"jobs/ingest/{job}")
+        ended = await_job(org, f"jobs/ingest/{job}", just_begun=True)
         yield from _results(org, job, ended, ids)
-        # Not before every result was handed on: after a crash the next run must find the job.
-        _forget(org, notes, job)
+        # Not before every result was handed on: after a crash the next run must find the job. It is not deleted, which
+        # would be a call: for a week admins can look at it in Setup > Bulk Data Load Jobs.
+        del notes[NOTE + job]
 
 
 def await_earlier_jobs(org: Org, notes: Notes) -> None:
@@ -105,7 +106,7 @@ def await_earlier_jobs(org: Org, notes: Notes) -> None:
             del notes[note]
         else:
             await_job(org, f"jobs/ingest/{job}")
-            _forget(org, notes, job)
+            del notes[NOTE + job]
 
 
 def _is_aborted(org: Org, job: str) -> bool:
@@ -200,47 +201,59 @@ def _begin(org: Org, job: str) -> None:
 
 
 def _results(org: Org, job: str, ended: Mapping[str, Any], ids: Sequence[str]) -> Iterator[tuple[str, RowError | None]]:
-    """By id, never by position: Salesforce returns rows in an order of its own."""
+    """By id, never by position: Salesforce returns rows in an order of its own.
+
+    The rows that were taken are listed only where the job's own counts leave open which these are.
+    """
     # Ids come with 15 characters or with 18; the first 15 are the same.
     known = {each[:15]: each for each in ids}
     told: dict[str, RowError | None] = {}
-    for id_ in _result_ids(org, job, "successfulResults"):
-        told[id_[:15]] = None
-    for id_, error in _failed(org, job):
-        told[id_[:15]] = refusal_of_bulk(error)
+    is_whole = ended["state"] == "JobComplete" and ended.get("numberRecordsProcessed") == len(ids)
+    failed = ended.get("numberRecordsFailed")
+    if not (is_whole and failed == 0):
+        for id_, error in _result_rows(org, job, "failedResults"):
+            if id_[:15] in known:
+                told[id_[:15]] = refusal_of_bulk(error)
+    if is_whole and failed == len(told):
+        told = {**dict.fromkeys(known), **told}
+    else:
+        for id_, _ in _result_rows(org, job, "successfulResults"):
+            told.setdefault(id_[:15], None)
     if ended["state"] != "JobComplete":
         unprocessed = RowError("JOB_FAILED", str(ended.get("errorMessage") or ended["state"])[:500])
-        for id_ in _result_ids(org, job, "unprocessedrecords"):
+        for id_, _ in _result_rows(org, job, "unprocessedrecords"):
             told.setdefault(id_[:15], unprocessed)
     yield from ((full, told.get(short, SILENT)) for short, full in known.items())
 
 
-def _result_ids(org: Org, job: str, which: str) -> Iterator[str]:
-    return (row.get("sf__Id") or row.get("Id") or "" for row in _result_rows(org, job, which))
+def _result_rows(org: Org, job: str, which: str) -> Iterator[tuple[str, str]]:
+    """The id of each row, and what was wrong with it."""
+    path = f"jobs/ingest/{job}/{which}/"
+    with contextlib.closing(org.raw("GET", path, lambda answer: _named_rows(answer, org.stop), stream=True)) as file:
+        rows = file.rows()
+        header = next(rows, [])
+        places = [header.index(name) for name in ("sf__Id", "Id") if name in header]
+        error = header.index("sf__Error") if "sf__Error" in header else -1
+        for row in rows:
+            cells = dict(enumerate(row))
+            id_ = next((cells[place] for place in places if cells.get(place)), "")
+            yield id_, cells.get(error, "")
 
 
-def _failed(org: Org, job: str) -> Iterator[tuple[str, str]]:
-    rows = _result_rows(org, job, "failedResults")
-    return ((row.get("sf__Id") or row.get("Id") or "", row.get("sf__Error", "")) for row in rows)
-
-
-def _result_rows(org: Org, job: str, which: str) -> list[dict[str, str]]:
-    return org.raw("GET", f"jobs/ingest/{job}/{which}/", _named_rows)
-
-
-def _named_rows(answer: requests.Response) -> list[dict[str, str]]:
-    rows = csv_rows(answer.content)
-    header = next(rows, [])
-    if header and not {"Id", "sf__Id"} & set(header):
-        raise Transient("Salesforce sent an unexpected answer instead of the results of a job")
-    return [dict(zip(header, row, strict=False)) for row in rows if row]
-
-
-def _forget(org: Org, notes: Notes, job: str) -> None:
-    """Tidy up after a job whose end is known; Salesforce would do it in a week."""
-    with contextlib.suppress(RequestRefused, Unavailable):
-        org.raw("DELETE", f"jobs/ingest/{job}", lambda answer: None)
-    del notes[NOTE + job]
+def _named_rows(answer: requests.Response, stop: Stop) -> ResultFile:
+    """A file of results once it is here whole."""
+    file = ResultFile(answer, stop)
+    try:
+        rows = file.rows()
+        header = next(rows, [])
+        if header and not {"Id", "sf__Id"} & set(header):
+            raise Transient("Salesforce sent an unexpected answer instead of the results of a job")
+        for _ in rows:
+            pass
+    except BaseException:
+        file.close()
+        raise
+    return file
 
 
 class QueryFailed(Exception):
@@ -249,6 +262,7 @@ class QueryFailed(Exception):
 
 def begin_query(org: Org, soql: str) -> str:
     """Begin a query job that sees deleted and archived rows, and return its id."""
+    org.page_breaks = 0
     try:
         job = org.rest("POST", "jobs/query", {"operation": "queryAll", "query": soql}, read=id_in)
     except RequestRefused as error:
@@ -256,51 +270,92 @@ def begin_query(org: Org, soql: str) -> str:
     return str(job["id"])
 
 
-def ended_query(org: Org, job: str) -> int:
+def ended_query(org: Org, job: str, *, just_begun: bool = False) -> int:
     """Wait for a query job and return its number of rows. Raises `QueryFailed` where it gave up: that is no answer."""
-    ended = await_job(org, f"jobs/query/{job}")
+    ended = await_job(org, f"jobs/query/{job}", just_begun=just_begun)
     if ended["state"] != "JobComplete":
         raise QueryFailed(quote_crm(str(ended.get("errorMessage") or ended["state"])))
     return int(ended.get("numberRecordsProcessed") or 0)
 
 
-def job_page(org: Org, job: str, locator: str, columns: Sequence[str]) -> tuple[list[list[str]], str]:
-    """One page of results, its cells in the order of `columns`, and the locator of the next: empty behind the last.
+class ResultPage(NamedTuple):
+    """A page of results, saved whole: how many rows it has, the locator of the next page, empty behind the last.
 
-    Raises `QueryFailed` where a column is missing.
+    `places` are those of the wanted columns in its rows.
+    """
+
+    file: ResultFile
+    size: int
+    locator: str
+    places: Sequence[int]
+
+    def parts(self) -> Iterator[list[list[str]]]:
+        """Its rows, some at a time, their cells in the order of the wanted columns; at least one part."""
+        rows = self.file.rows()
+        next(rows, None)
+        for _ in range(max(1, -(-self.size // HANDED_ON))):
+            yield [[row[place] for place in self.places] for row in islice(rows, HANDED_ON)]
+
+
+@contextlib.contextmanager
+def job_page(org: Org, job: str, locator: str, columns: Sequence[str]) -> Iterator[ResultPage]:
+    """One page of results with these columns; gone when the block ends. Raises `QueryFailed` where one is missing.
+
+    Where a page breaks off on its way, it is asked for again with fewer rows, and so are those behind it: a locator is
+    good for pages of any size.
     """
     at = f"&locator={quote(locator, safe='')}" if locator else ""
-    path = f"jobs/query/{job}/results?maxRecords={RESULT_ROWS}{at}"
-    return org.raw("GET", path, lambda answer: _query_rows(answer, columns), headers={"Accept": "text/csv"})
+
+    def exchange(client: Salesforce) -> ResultPage:
+        rows = max(RESULT_ROWS // 4**org.page_breaks, min(RESULT_ROWS, FEWEST_ROWS))
+        path = f"jobs/query/{job}/results?maxRecords={rows}{at}"
+        answer = org.sent(client, "GET", path, {"headers": {"Accept": "text/csv"}, "stream": True})
+        try:
+            return _whole_page(answer, org.stop, columns)
+        except (Transient, requests.RequestException, HTTPError):
+            org.page_breaks += 1
+            raise
+
+    page = org.call(exchange)
+    with contextlib.closing(page.file):
+        yield page
 
 
-def _query_rows(answer: requests.Response, columns: Sequence[str]) -> tuple[list[list[str]], str]:
+def _whole_page(answer: requests.Response, stop: Stop, columns: Sequence[str]) -> ResultPage:
     """Whole pages only: a page that is short of rows or cells is read again."""
-    header, *rows = list(csv_rows(answer.content)) or [[]]
-    promised = header_number(answer.headers.get("Sforce-NumberOfRecords"))
-    if promised is not None and promised != len(rows):
-        raise Transient(f"Salesforce sent only {len(rows):,} of {count_of(promised, 'row')}")
-    if any(len(row) != len(header) for row in rows):
-        raise Transient("Salesforce sent rows with the wrong number of columns")
-    locator = answer.headers.get("Sforce-Locator", "")
-    # Behind the last page the header says "null", as a text.
-    return _in_order(header, rows, columns), "" if locator == "null" else locator
+    file = ResultFile(answer, stop)
+    try:
+        rows, count = file.rows(), 0
+        header = next(rows, [])
+        for row in rows:
+            count += 1
+            if len(row) != len(header):
+                raise Transient("Salesforce sent rows with the wrong number of columns")
+        promised = header_number(answer.headers.get("Sforce-NumberOfRecords"))
+        if promised is not None and promised != count:
+            raise Transient(f"Salesforce sent only {count:,} of {count_of(promised, 'row')}")
+        locator = answer.headers.get("Sforce-Locator", "")
+        # Behind the last page the header says "null", as a text.
+        return ResultPage(file, count, "" if locator == "null" else locator, _places(header, columns))
+    except BaseException:
+        file.close()
+        raise
 
 
-def _in_order(header: Sequence[str], rows: list[list[str]], columns: Sequence[str]) -> list[list[str]]:
-    """The cells under the names of `columns`, which Salesforce spells in a case of its own."""
-    places = {name.lower(): place for place, name in enumerate(header)}
-    wanted = [places.get(name.lower(), -1) for name in columns]
-    if not header or wanted == list(range(len(header))):
-        return rows
-    if max(wanted) < 0:
+def _places(header: Sequence[str], columns: Sequence[str]) -> list[int]:
+    """Where the columns stand, whose names Salesforce spells in a case of its own."""
+    there = {name.lower(): place for place, name in enumerate(header)}
+    places = [there.get(name.lower(), -1) for name in columns]
+    if not header:
+        return []
+    if max(places) < 0:
         raise Transient("Salesforce sent an unexpected answer instead of the results of a query")
-    if -1 in wanted:
-        raise QueryFailed(f"the column {columns[wanted.index(-1)]} is not in its results")
-    return [[row[place] for place in wanted] for row in rows]
+    if -1 in places:
+        raise QueryFailed(f"the column {columns[places.index(-1)]} is not in its results")
+    return places
 
 
 def delete_query(org: Org, job: str) -> None:
-    """Tidy up after a query that was read to its end."""
+    """Tidy up after a query that was read to its end: its results are a copy of everybody."""
     with contextlib.suppress(RequestRefused, Unavailable):
         org.raw("DELETE", f"jobs/query/{job}", lambda answer: None)

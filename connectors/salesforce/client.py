@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -28,6 +29,7 @@ from connectors.http import (
     whole_body,
     with_retries,
 )
+from connectors.salesforce.ahead import Ahead
 from connectors.salesforce.errors import (
     CRM,
     AnswerLost,
@@ -57,11 +59,14 @@ HEADERS = {
     "Sforce-Call-Options": "client=crmsync",
 }
 
-QUERIES_PER_COMPOSITE = 5
-"""A composite request counts as one call and may hold five queries."""
+PARTS_PER_COMPOSITE, QUERIES_PER_COMPOSITE = 25, 5
+"""A composite request counts as one call and may hold so many requests, five of them queries."""
 
 MOST_ODD = 10_000
 """Things that could not be read which are remembered until somebody asks."""
+
+CLOCK_SLACK = timedelta(seconds=5)
+"""How far the time that an answer tells may be from the one that was carried on: after a sleep ours has stood still."""
 
 USAGE_GOES_STALE = 300.0
 """Seconds after which one call is risked to learn the org's usage anew: its 24-hour window rolls."""
@@ -86,7 +91,10 @@ class Part(NamedTuple):
 
 
 class _Wire(HTTPAdapter):
-    """Reads every body to its end before a deadline: a read timeout alone lets a byte a minute pass for ever."""
+    """Reads every body to its end before a deadline: a read timeout alone lets a byte a minute pass for ever.
+
+    A body that was asked for as a stream is left to whoever asked, unless it tells of an error.
+    """
 
     def __init__(self, plain: bool = False) -> None:
         self.plain = plain
@@ -97,7 +105,8 @@ class _Wire(HTTPAdapter):
             request.url = request.url.replace("https://", "http://", 1)
         # Streamed, or requests would read the body itself, without a deadline.
         response = super().send(request, *args, **{**options, "stream": True})
-        response.raw = io.BytesIO(whole_body(CRM, response.raw, PATIENCE))
+        if not options.get("stream") or response.status_code != 200:
+            response.raw = io.BytesIO(whole_body(CRM, response.raw, PATIENCE))
         return response
 
 
@@ -152,6 +161,9 @@ class Org:
         self.calls = 0
         self.usage: Usage | None = None
         self.token: Token | None = None
+        self.ahead = Ahead()
+        self.sizes: dict[str, tuple[int | None, float]] = {}
+        self.page_breaks = 0
         self._odd: list[Odd] = []
         self._client: Salesforce | None = None
         self._clock: tuple[datetime, float] | None = None
@@ -208,10 +220,12 @@ class Org:
 
     def raw(self, method: str, path: str, read: Callable[[requests.Response], T], **options: Any) -> T:
         """What `read` makes of an answer that is not JSON, repeated on `Transient`; `path` as in `rest`."""
-        return self.call(lambda client: read(self._sent(client, method, path, options)))
+        return self.call(lambda client: read(self.sent(client, method, path, options)))
 
     def query(self, soql: str) -> dict[str, Any]:
         """The first page of a query that sees deleted and archived rows too."""
+        if waiting := self.ahead.take(soql):
+            return waiting
         return self.call(lambda client: query_page(client.query(soql, include_deleted=True)))
 
     def more(self, link: str) -> dict[str, Any]:
@@ -222,8 +236,10 @@ class Org:
         everything = found[1].lower() == "queryall"
         return self.call(lambda client: query_page(client.query_more(found[2], include_deleted=everything)))
 
-    def rows(self, soql: str) -> list[dict[str, Any]]:
-        """All rows of a query that is known to be small."""
+    def rows(self, soql: str, *, standing: bool = False) -> list[dict[str, Any]]:
+        """All rows of a query that is known to be small; `standing` is one that each run asks again."""
+        if standing:
+            self.ahead.note_standing(soql)
         first = self.query(soql)
         rows = _objects(self._to_the_end(first))
         # Whoever asks in order to create what is not there must not believe in an answer that lost its rows.
@@ -267,20 +283,47 @@ class Org:
         Those that `since` has an HTTP date for answer 304 where nothing changed. Nothing at all where the org does not
         do this: every GET can be sent by itself, too.
         """
-        root = f"/services/data/v{self.settings.api_version}/"
-        asked = [{"method": "GET", "url": root + path, "referenceId": name} for name, path in paths.items()]
-        dated = [
-            {**each, "httpHeaders": {"If-Modified-Since": date}}
-            if (date := (since or {}).get(each["referenceId"]))
-            else each
-            for each in asked
-        ]
-        body = {"allOrNone": False, "compositeRequest": dated}
         try:
-            parts: dict[str, Part] = self.rest("POST", "composite", body, read=_parts)
+            parts: dict[str, Part] = self.rest("POST", "composite", self._composite_of(paths, since or {}), read=_parts)
         except RequestRefused:
             return {}
         return parts
+
+    def ask_together(
+        self, queries: Sequence[str], paths: Mapping[str, str] | None = None, since: Mapping[str, str] | None = None
+    ) -> dict[str, Part]:
+        """Have the first pages of queries wait for whoever asks, and answer GETs as `composite` does, in as few calls.
+
+        What is not answered is not tried again, since each can be asked for by itself: a slow query holds up no other.
+        """
+        queries, rest, answers = self.ahead.lacks(queries), dict(paths or {}), dict[str, Part]()
+        while queries and len(queries) + len(rest) > 1:
+            some = {f"q{number}": soql for number, soql in enumerate(queries[:QUERIES_PER_COMPOSITE])}
+            beside = dict(islice(rest.items(), PARTS_PER_COMPOSITE - len(some)))
+            asked = beside | {name: f"queryAll/?q={quote(soql)}" for name, soql in some.items()}
+            body = self._composite_of(asked, since or {})
+            try:
+                said = _parts(self.rest_once("POST", "composite", body))
+            # A server that asks for time gets it.
+            except (AnswerLost, Transient, RequestRefused):
+                self.ahead.note_failure()
+                break
+            pages = {name: part.body for name, part in said.items() if part.status == 200}
+            self.ahead.keep({soql: pages.get(name) for name, soql in some.items()})
+            answers |= {name: part for name, part in said.items() if name in beside}
+            queries, rest = queries[len(some) :], {name: rest[name] for name in rest if name not in beside}
+        for start in range(0, len(rest), PARTS_PER_COMPOSITE):
+            answers |= self.composite(dict(islice(rest.items(), start, start + PARTS_PER_COMPOSITE)), since)
+        return answers
+
+    def _composite_of(self, paths: Mapping[str, str], since: Mapping[str, str]) -> dict[str, Any]:
+        root = f"/services/data/v{self.settings.api_version}/"
+        asked = [{"method": "GET", "url": root + path, "referenceId": name} for name, path in paths.items()]
+        dated = [
+            {**each, "httpHeaders": {"If-Modified-Since": date}} if (date := since.get(each["referenceId"])) else each
+            for each in asked
+        ]
+        return {"allOrNone": False, "compositeRequest": dated}
 
     def _composite_pages(self, queries: Sequence[str]) -> list[dict[str, Any]]:
         paths = {f"q{number}": f"queryAll/?q={quote(soql)}" for number, soql in enumerate(queries)}
@@ -341,7 +384,8 @@ class Org:
         del client.headers["X-PrettyPrint"]  # asks for indented JSON, which doubles every body
         return client
 
-    def _sent(self, client: Salesforce, method: str, path: str, options: Mapping[str, Any]) -> requests.Response:
+    def sent(self, client: Salesforce, method: str, path: str, options: Mapping[str, Any]) -> requests.Response:
+        """The answer that is not JSON of one exchange, within `call`; `path` as in `rest`."""
         headers = {**client.headers, **options.get("headers", {})}
         response = self._session.request(method, client.base_url + path, **{**options, "headers": headers})
         if response.status_code >= 300:
@@ -355,7 +399,9 @@ class Org:
 
     def _seen(self, response: requests.Response) -> None:
         if at := http_date(response.headers.get("Date")):
-            self._clock = (at, time.monotonic())
+            carried, self._clock = self.told_time(), (at, time.monotonic())
+            if carried and abs(at - carried) > CLOCK_SLACK:
+                self.ahead.expect((), "")  # the pulls are to end at another instant than was thought
         # Taken away, because simple-salesforce makes numbers of it whatever it says (1.12.10, 2026-11).
         told = response.headers.pop("Sforce-Limit-Info", "")
         if found := re.match(r"\s*api-usage=([0-9]{1,12})/([1-9][0-9]{0,11})\b", told):

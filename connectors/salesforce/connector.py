@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from math import ceil
+from typing import TypeVar
 
 from connectors.salesforce import activities, bulk, contacts, outcomes, owners, setup
 from connectors.salesforce.check import check
 from connectors.salesforce.client import Org
 from connectors.salesforce.described_fields import describe_fields
 from connectors.salesforce.errors import CRM, is_id, unreadable
+from connectors.salesforce.first_pages import expected_queries
 from connectors.salesforce.memberships import read_campaign_members
 from connectors.salesforce.missing_fields import missing_fields
+from connectors.salesforce.paging import Source, instant_literal
 from connectors.salesforce.past_fields import pull_past_fields
-from connectors.salesforce.schema import OBJECTS, Schema
+from connectors.salesforce.schema import OBJECTS, NotDescribed, Schema
 from connectors.salesforce.settings import Settings
 from connectors.salesforce.tasks import LoggedTasks
 from connectors.salesforce.writer import COLLECTION, Writer
@@ -30,7 +34,10 @@ from crmsync.connector import (
     ReadBack,
     Stop,
 )
+from crmsync.errors import ConfigError
 from crmsync.model import Activity, Change, Contact, Opportunity, Owner, Page, Receipt, Ref, Task, TaskReceipt
+
+T = TypeVar("T")
 
 
 class SalesforceConnector:
@@ -45,6 +52,7 @@ class SalesforceConnector:
         self._readers = contacts.readers_of(settings, names)
         self._tasks = LoggedTasks(self._org, self._schema)
         self._account = ""
+        self._ends: dict[str, str] = {}
 
     @property
     def calls(self) -> int:
@@ -80,16 +88,17 @@ class SalesforceConnector:
 
     def contacts(self, cursor: str | None) -> Iterator[Page[Contact]]:
         """Leads and contacts, and the contacts of accounts that changed."""
-        return contacts.pull_contacts(self._org, self._schema, self._readers, cursor)
+        return self._noting("contacts", contacts.pull_contacts(self._org, self._schema, self._readers, cursor))
 
     def activities(self, cursor: str | None) -> Iterator[Page[Activity]]:
         """What `[[salesforce.activities]]` makes of tasks, events, e-mails and campaign members."""
         feeds, ours = self._org.settings.activities, self._names.tasks
-        return activities.pull_activities(self._org, self._schema, feeds, cursor, no_own_tasks=ours)
+        pages = activities.pull_activities(self._org, self._schema, feeds, cursor, no_own_tasks=ours)
+        return self._noting("activities", pages)
 
     def outcomes(self, cursor: str | None) -> Iterator[Page[Opportunity]]:
         """Opportunities, and those whose contact roles changed."""
-        return outcomes.pull_opportunities(self._org, self._schema, self._names, cursor)
+        return self._noting("outcomes", outcomes.pull_opportunities(self._org, self._schema, self._names, cursor))
 
     def past_fields(self, refs: Sequence[Ref]) -> Iterator[PastFields]:
         """What the field history of leads and contacts has, for fields for which an admin switched it on."""
@@ -134,8 +143,39 @@ class SalesforceConnector:
         """Mapped fields, score fields and stages that are not there or not shown, as of now."""
         tasks = self._names.tasks
         more = [*(["Task"] if tasks else []), *(outcomes.DESCRIBED if self._names.outcomes else [])]
-        self._schema.confirm([*OBJECTS.values(), "Account", *more])
+        self._schema.confirm([*OBJECTS.values(), "Account", *more], self._expected_queries())
         return missing_fields(self._schema, self._readers, tasks=tasks)
+
+    def _noting(self, pull: str, pages: Iterator[Page[T]]) -> Iterator[Page[T]]:
+        """The same pages; the last cursor is where the next pull will begin."""
+        for page in pages:
+            self._ends[pull] = page.cursor
+            yield page
+
+    def _expected_queries(self) -> list[str]:
+        """What a run that begins now will ask first, by what the last one asked; nothing of it in the first run.
+
+        Where the run begins at other cursors or meets other fields, it asks something else, and that by itself.
+        """
+        if not self._ends:
+            return []
+        schema, feeds, ours = self._schema, self._org.settings.activities, self._names.tasks
+        # Of an object that is out of sight whoever reads it speaks.
+        with schema.believed(), suppress(ConfigError, NotDescribed):
+            makes: dict[str, list[Callable[[], Source]]] = {
+                "contacts": [make for _, make in contacts.streams_of(self._readers, schema)],
+                "activities": [
+                    make for _, make in activities.activity_sources(schema, feeds, no_own_tasks=ours).values()
+                ],
+                "outcomes": outcomes.outcome_sources(schema, self._names) if "outcomes" in self._ends else [],
+            }
+            until = instant_literal(self._org.now())
+            queries = [
+                each for pull, at in self._ends.items() for each in expected_queries(at, until, makes[pull], schema)
+            ]
+            self._org.ahead.expect(self._ends.values(), until)
+            return [*queries, *self._org.ahead.take_standing()]
+        return []
 
     def describe_fields(self) -> Sequence[DescribedField]:
         """The fields of leads and contacts, and those of accounts on the way from a contact."""

@@ -10,13 +10,13 @@ from functools import partial
 from connectors.http import site_host
 from connectors.salesforce.client import QUERIES_PER_COMPOSITE, Org
 from connectors.salesforce.errors import CRM, RequestRefused
+from connectors.salesforce.first_pages import ask_first_pages
 from connectors.salesforce.paging import (
     IN_LIST,
     Row,
     Source,
     after_all,
     begin_pull,
-    cursor_of,
     id_lists,
     pull_pages,
     query_columns,
@@ -159,9 +159,11 @@ def pull_contacts(
     org: Org, schema: Schema, all_readers: Mapping[str, RecordReader], cursor: str | None
 ) -> Iterator[Page[Contact]]:
     """Pages of everything that changed since the cursor, the deleted, merged and converted ones too."""
-    at = begin_pull(cursor_of(cursor), org)
+    at = begin_pull(cursor, org)
     org.take_odd()
-    for reader, make in streams_of(all_readers, schema):
+    streams = streams_of(all_readers, schema)
+    ask_first_pages(org, schema, at, [make for _, make in streams])
+    for reader, make in streams:
         if make().stream in at.finished:
             continue
         for rows, behind in pull_pages(org, schema, make, at):

@@ -80,7 +80,8 @@ def _folded(name: str) -> str:
 
 def _campaigns(org: Org, field: str, values: Sequence[str]) -> Iterator[Campaign]:
     for listed in id_lists(values):
-        rows = _rows(org, f"SELECT Id, Name FROM Campaign WHERE IsDeleted = false AND {field} IN {listed}")
+        soql = f"SELECT Id, Name FROM Campaign WHERE IsDeleted = false AND {field} IN {listed}"
+        rows = _rows(org, soql, standing=True)
         if not all(is_id(row.get("Id")) for row in rows):
             raise unreadable("campaigns")
         yield from (Campaign(text_of(row["Id"]), text_of(row.get("Name"))) for row in rows)
@@ -98,6 +99,7 @@ def _versions_of(org: Org, ids: Sequence[str]) -> dict[str, str]:
             org,
             "SELECT CampaignId, COUNT(Id) many, MAX(SystemModstamp) latest FROM CampaignMember "
             f"WHERE CampaignId IN {listed} GROUP BY CampaignId",
+            standing=True,
         )
         for row in rows:
             if row.get("CampaignId") not in versions:
@@ -117,9 +119,9 @@ def _read_members(org: Org, campaign: str) -> frozenset[Ref]:
     return frozenset(Ref(CRM, kind, id_) for kind, id_ in named if id_)
 
 
-def _rows(org: Org, soql: str) -> list[dict[str, Any]]:
+def _rows(org: Org, soql: str, *, standing: bool = False) -> list[dict[str, Any]]:
     try:
-        return org.rows(soql)
+        return org.rows(soql, standing=standing)
     except RequestRefused as error:
         if error.code not in HIDDEN:
             raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -12,8 +12,17 @@ from connectors.salesforce.activities import person_ref
 from connectors.salesforce.client import Org
 from connectors.salesforce.contacts import NEVER, current_rows
 from connectors.salesforce.errors import CRM, HIDDEN, RequestRefused
+from connectors.salesforce.first_pages import ask_first_pages
 from connectors.salesforce.lookups import Lookup, is_readable, read_lookups
-from connectors.salesforce.paging import Cursor, Row, Source, after_all, after_stream, begin_pull, cursor_of, pull_pages
+from connectors.salesforce.paging import (
+    Cursor,
+    Row,
+    Source,
+    after_all,
+    after_stream,
+    begin_pull,
+    pull_pages,
+)
 from connectors.salesforce.schema import KINDS, Schema, instant_of, readable_paths
 from crmsync.connector import FieldMap
 from crmsync.errors import ConfigError
@@ -59,7 +68,7 @@ def pull_opportunities(org: Org, schema: Schema, names: FieldMap, cursor: str | 
 
     Raises `ConfigError` where the integration user may not read opportunities.
     """
-    at = begin_pull(cursor_of(cursor), org)
+    at = begin_pull(cursor, org)
     org.take_odd()
     try:
         yield from _pages(org, schema, names, at)
@@ -90,11 +99,18 @@ def opportunity_source(schema: Schema, names: FieldMap) -> Source:
     return Source(OBJECT, OBJECT, columns, mark=" ".join(each.object for each in LOOKUPS if is_readable(schema, each)))
 
 
+def outcome_sources(schema: Schema, names: FieldMap) -> list[Callable[[], Source]]:
+    """What a pull reads, in order, as far as this user sees it."""
+    makes: list[Callable[[], Source]] = [partial(opportunity_source, schema, names)]
+    return [*makes, lambda: CHANGED_ROLES] if schema.pullable(ROLES.object) else makes
+
+
 def _pages(org: Org, schema: Schema, names: FieldMap, at: Cursor) -> Iterator[Page[Opportunity]]:
     schema.learn(DESCRIBED)
     if sentence := hidden_sentence(schema):
         raise ConfigError(sentence)
     make = partial(opportunity_source, schema, names)
+    ask_first_pages(org, schema, at, outcome_sources(schema, names))
     seen: set[str] = set()
     if OBJECT not in at.finished:
         for rows, behind in pull_pages(org, schema, make, at):

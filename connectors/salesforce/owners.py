@@ -6,10 +6,14 @@ from connectors.salesforce.client import Org
 from connectors.salesforce.errors import CRM, RequestRefused, is_id, text_of, unreadable
 from crmsync.model import Owner
 
+USERS = "SELECT Id, Name, Email, IsActive FROM User WHERE UserType = 'Standard'"
+QUEUES = "SELECT QueueId, Queue.Name, Queue.Email FROM QueueSobject WHERE SobjectType = 'Lead'"
+
 
 def list_owners(org: Org) -> list[Owner]:
     """Users of the full CRM, the inactive ones too, and the queues that may own leads."""
-    users = org.rows("SELECT Id, Name, Email, IsActive FROM User WHERE UserType = 'Standard'")
+    org.ask_together([USERS, QUEUES])
+    users = org.rows(USERS, standing=True)
     if not all(is_id(each.get("Id")) and isinstance(each.get("IsActive"), bool) for each in users):
         raise unreadable("users")
     people = [
@@ -21,7 +25,7 @@ def list_owners(org: Org) -> list[Owner]:
 
 def _queues(org: Org) -> list[Owner]:
     try:
-        queues = org.rows("SELECT QueueId, Queue.Name, Queue.Email FROM QueueSobject WHERE SobjectType = 'Lead'")
+        queues = org.rows(QUEUES, standing=True)
     except RequestRefused:
         return []  # an org or a user without queues
     named = [(each.get("QueueId"), each.get("Queue") or {}) for each in queues]

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple, TypeAlias
 
 from connectors.salesforce import bulk
 from connectors.salesforce.client import Org
-from connectors.salesforce.errors import CRM, RequestRefused, is_id, record_counts
+from connectors.salesforce.errors import CRM, RequestRefused, is_id
 from connectors.salesforce.schema import KINDS, READ_BOOLEAN, TASK_KEY, Field, Schema, instant_of, reader_of
+from connectors.salesforce.sizes import size_of
 from crmsync.counts import count_of
 from crmsync.errors import ConfigError, Unavailable
 from crmsync.model import Odd, Ref, Scalar
@@ -292,10 +293,11 @@ def _walk(record: Any, column: QueryColumn) -> Any:
     raise _Unreadable("with values of an unexpected type")
 
 
-def begin_pull(at: Cursor, org: Org) -> Cursor:
+def begin_pull(cursor: str | None, org: Org) -> Cursor:
     """The place of a pull under way, or of one that begins now."""
+    at = cursor_of(cursor)
     # One end for all streams and pages: what is edited while they are read comes with the next pull (R04).
-    return at if at.until else replace(at, until=instant_literal(org.now()))
+    return at if at.until else replace(at, until=org.ahead.end_of(cursor) or instant_literal(org.now()))
 
 
 def after_stream(at: Cursor, source: Source) -> Cursor:
@@ -361,13 +363,11 @@ def fingerprint_of(source: Source) -> str:
 
 
 def _is_large(org: Org, source: Source) -> bool:
-    """Whether a whole object is too much for REST, by Salesforce's own rough count; sorting it might take too long."""
-    try:
-        counts = org.rest("GET", f"limits/recordCount?sObjects={source.object}", read=record_counts)
-    except RequestRefused:
-        # Without a count REST begins, and its first page tells.
-        return False
-    return any(count > org.settings.bulk_query_threshold for count in counts.values())
+    """Whether a whole object is too much for REST: sorting it might take too long.
+
+    Without a count REST begins, and its first page tells.
+    """
+    return (size_of(org, source.object) or 0) > org.settings.bulk_query_threshold
 
 
 def _first_page(
@@ -400,7 +400,7 @@ def _bulk_pages(
         at = replace(afresh, job=bulk.begin_query(org, bulk_soql(source, within)))
         # An empty page, for its cursor: the job's id is stored before anybody waits for it (W05).
         yield [], at
-        yield from _job_pages(org, columns, source, at)
+        yield from _job_pages(org, columns, source, at, just_begun=True)
     except bulk.QueryFailed as error:
         # Stored before it is raised, or the next pull would go on with the same job.
         yield [], afresh
@@ -408,23 +408,30 @@ def _bulk_pages(
 
 
 def _job_pages(
-    org: Org, columns: Sequence[QueryColumn], source: Source, at: Cursor
+    org: Org, columns: Sequence[QueryColumn], source: Source, at: Cursor, *, just_begun: bool = False
 ) -> Iterator[tuple[list[Row], Cursor]]:
-    """The pages of a job from a locator on. Raises `QueryFailed` where it failed, or is short of rows or columns."""
-    promised = bulk.ended_query(org, at.job)
+    """The pages of a job from a locator on. Raises `QueryFailed` where it failed, or is short of rows or columns.
+
+    A page comes in parts, behind the last of which alone the cursor is another: whoever was cut off within a page reads
+    it again from its beginning.
+    """
+    promised = bulk.ended_query(org, at.job, just_begun=just_begun)
     names = [column.path for column in columns]
-    while True:
-        rows, locator = bulk.job_page(org, at.job, at.locator, names)
-        at = replace(at, locator=locator, read=at.read + len(rows))
-        # The last page is held back until the rows add up, because behind it the stream counts as read.
-        if not locator:
-            break
-        yield readable_rows(org, source, columns, rows), at
-    if at.read != promised:
-        raise bulk.QueryFailed(f"it returned only {at.read:,} of {count_of(promised, 'row')}")
-    yield readable_rows(org, source, columns, rows), after_stream(at, source)
+    while at.job:
+        job = at.job
+        with bulk.job_page(org, job, at.locator, names) as page:
+            read = at.read + page.size
+            # Before any of the last page is handed on, because behind it the stream counts as read.
+            if not page.locator and read != promised:
+                raise bulk.QueryFailed(f"it returned only {read:,} of {count_of(promised, 'row')}")
+            behind = replace(at, locator=page.locator, read=read) if page.locator else after_stream(at, source)
+            left = page.size
+            for part in page.parts():
+                left -= len(part)
+                yield readable_rows(org, source, columns, part), at if left else behind
+        at = behind
     # Not before the page above is stored: until then a crash must find the job.
-    bulk.delete_query(org, at.job)
+    bulk.delete_query(org, job)
 
 
 def _following(org: Org, schema: Schema, source: Source, within: Window, after: After, link: str) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import time
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -24,8 +24,6 @@ PREFIXES = {"00Q": "lead", "003": "contact"}
 
 KEPT_FOR = 3600.0
 """Seconds a describe is believed; a field that vanishes before is noticed by its INVALID_FIELD."""
-
-DESCRIBES_PER_COMPOSITE = 25
 
 TASK_KEY = "Crmsync_Task_Key__c"
 """The field of tasks that holds crmsync's own id of each."""
@@ -76,12 +74,17 @@ class Described:
     modified: str = ""
 
 
+class NotDescribed(Exception):
+    """An object of which nothing is known, where nothing may be asked."""
+
+
 class Schema:
     """Describes, believed for an hour."""
 
     def __init__(self, org: Org) -> None:
         self._org = org
         self._known: dict[str, Described] = {}
+        self._is_believed = False
 
     def forget(self) -> None:
         """Ask again: a field has gone."""
@@ -89,39 +92,55 @@ class Schema:
 
     def learn(self, names: Iterable[str]) -> None:
         """Describe several objects in one call."""
+        if self._is_believed:
+            return
         self._ask([name for name in dict.fromkeys(names) if not self._is_fresh(name)], {})
 
-    def confirm(self, names: Iterable[str]) -> None:
+    @contextmanager
+    def believed(self) -> Iterator[None]:
+        """Within the block all that is known counts as if it had just been read, and what is not raises `NotDescribed`:
+        it makes no call.
+        """
+        self._is_believed = True
+        try:
+            yield
+        finally:
+            self._is_believed = False
+
+    def confirm(self, names: Iterable[str], queries: Sequence[str] = ()) -> None:
         """Ask once more for these objects and all that are known, in one call: what did not change has no body.
+
+        The first pages of `queries` are asked for with them.
 
         Once an hour all is read whole, because nobody documents whether a permission that was taken away is a change
         (https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api/intro_rest_conditional_requests.htm, read
         2026-11).
         """
         before, self._known = self._known, {}
-        self._ask(list(dict.fromkeys((*names, *before))), before)
+        self._ask(list(dict.fromkeys((*names, *before))), before, queries)
 
-    def _ask(self, names: Sequence[str], before: Mapping[str, Described]) -> None:
+    def _ask(self, names: Sequence[str], before: Mapping[str, Described], queries: Sequence[str] = ()) -> None:
         now = time.monotonic()
         since = {
             name: each.modified for name, each in before.items() if now - each.read_at < KEPT_FOR and each.modified
         }
-        for start in range(0, len(names), DESCRIBES_PER_COMPOSITE):
-            paths = {name: f"sobjects/{name}/describe" for name in names[start : start + DESCRIBES_PER_COMPOSITE]}
-            for name, part in self._org.composite(paths, since).items():
-                if part.status == 200:
-                    with suppress(Transient):  # it is asked for alone when it is needed
-                        fields = _fields(part.body)
-                        self._known[name] = Described(fields, now, now, part.headers.get("Last-Modified", ""))
-                elif part.status == 304 and name in before:
-                    self._known[name] = replace(before[name], confirmed_at=now)
-                # Not there, or this user sees nothing of it: for us that is the same.
-                elif part.status == 404:
-                    self._known[name] = Described({}, now, now)
+        paths = {name: f"sobjects/{name}/describe" for name in names}
+        for name, part in self._org.ask_together(queries, paths, since).items():
+            if part.status == 200:
+                with suppress(Transient):  # it is asked for alone when it is needed
+                    fields = _fields(part.body)
+                    self._known[name] = Described(fields, now, now, part.headers.get("Last-Modified", ""))
+            elif part.status == 304 and name in before:
+                self._known[name] = replace(before[name], confirmed_at=now)
+            # Not there, or this user sees nothing of it: for us that is the same.
+            elif part.status == 404:
+                self._known[name] = Described({}, now, now)
 
     def of(self, name: str) -> Fields:
         """The fields of an object that this user sees; none if it sees nothing of the object."""
         if not self._is_fresh(name):
+            if self._is_believed:
+                raise NotDescribed
             now = time.monotonic()
             self._known[name] = Described(self._asked(name), now, now)
         return self._known[name].fields
@@ -150,7 +169,8 @@ class Schema:
         return (".".join([*steps, field.name]), field) if field else None
 
     def _is_fresh(self, name: str) -> bool:
-        return name in self._known and time.monotonic() - self._known[name].confirmed_at < KEPT_FOR
+        known = self._known.get(name)
+        return known is not None and (self._is_believed or time.monotonic() - known.confirmed_at < KEPT_FOR)
 
     def _asked(self, name: str) -> Fields:
         try:

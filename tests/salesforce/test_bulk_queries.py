@@ -7,6 +7,7 @@ import json
 import pytest
 
 from connectors.salesforce import bulk
+from connectors.salesforce.errors import RequestRefused
 from connectors.sandbox.salesforce import bulk as sandbox_bulk
 from crmsync.connector import FieldMap
 from crmsync.errors import Unavailable
@@ -90,7 +91,7 @@ def test_a_field_that_goes_during_a_bulk_query_begins_another(sandbox, crm, bulk
 
 def test_a_bulk_query_short_of_rows_is_begun_again(sandbox, crm, bulky, monkeypatch):
     ended = bulk.ended_query
-    monkeypatch.setattr(bulk, "ended_query", lambda org, job: ended(org, job) and 4_000)
+    monkeypatch.setattr(bulk, "ended_query", lambda org, job, **how: ended(org, job, **how) and 4_000)
     with pytest.raises(Unavailable, match=r"only \d+ of 4,000 rows"):
         list(bulky().contacts(None))
 
@@ -170,3 +171,15 @@ def test_hostile_text_is_read_as_it_is(sandbox, crm, bulky, by_bulk):
     made = bulky(names=names) if by_bulk else connect(sandbox, names=names)
     found = by_ref(pulled(made.contacts(None))[0])
     assert [found[lead.ref].fields["note"] for lead in leads] == [text.replace("\x00", "") for text in HOSTILE]
+
+
+def test_a_locator_that_has_expired_begins_the_job_again(sandbox, crm, bulky):
+    whole = by_ref(pulled(crm.contacts(None))[0])
+    said = [{"errorCode": "INVALIDLOCATOR", "message": "Invalid locator"}]
+    fault(sandbox, "answer", "/results$", nth=3, status=400, body=said)
+    pages = []
+    with pytest.raises(RequestRefused):
+        pages.extend(bulky().contacts(None))
+    assert any(page.items for page in pages)
+    fault(sandbox, "answer", "/results$", nth=1, status=400, body=said)
+    assert by_ref(pulled(bulky().contacts(pages[-1].cursor))[0]) == whole

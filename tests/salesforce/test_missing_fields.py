@@ -49,8 +49,7 @@ def test_a_field_that_no_api_reads_whole_is_missing(sandbox, crm):
 
 
 def test_what_is_missing_costs_one_call_and_no_describe_again(sandbox, crm):
-    pulled(crm.contacts(None))
-    pulled(crm.activities(None))
+    crm.missing_fields()
     sandbox.calls.clear()
     crm.missing_fields()
     assert len(sandbox.calls) == 1
