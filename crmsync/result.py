@@ -17,7 +17,8 @@ class Counts:
     `rescored` are all records scored, also those that were not pulled (time passed, the config changed); `resumed` are
     changes that an earlier run had sent without hearing of them again; `protected` says why a difference was not
     planned; `api_used` is how much of the day's API calls is used by everybody (0 to 1), and `api_left` how many are
-    left, where the CRM said so; `opportunities` are those that were pulled.
+    left, where the CRM said so; `opportunities` are those that were pulled; `small_moves` are people whose
+    scores moved by too little to be written.
     """
 
     pulled: int = 0
@@ -38,6 +39,7 @@ class Counts:
     api_used: float | None = None
     api_left: int | None = None
     opportunities: int = 0
+    small_moves: int = 0
 
 
 @dataclass

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator
 
 from crmsync.config.deciding import Spelling
 from crmsync.config.mistakes import Mistake
 from crmsync.config.model import Model
 from crmsync.config.tables import Duration, Table
+from crmsync.counts import count_of
 from crmsync.model import CHANNEL_FIELD, SCORE_FIELDS
 
 CHANNELS = CHANNEL_FIELD.rstrip(".")
@@ -25,6 +28,41 @@ def _name_channels(value: Any) -> Any:
     return {name: each for name, each in value.items() if name != CHANNELS} | named
 
 
+class LeastMove(NamedTuple):
+    """By how much the numbers of a record must have moved to be written: so many points, or so many percent."""
+
+    points: float = 0
+    percent: float = 0
+
+    def __bool__(self) -> bool:
+        return any(self)
+
+    def __str__(self) -> str:
+        return f"{self.percent:.15g} %" if self.percent else count_of(self.points, "point")
+
+
+def _read_least(value: Any) -> Any:
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf:
+        return value
+    if isinstance(value, str) and re.fullmatch(_PERCENT, value):
+        return value
+    raise ValueError('write a number of points, for example 2, or a share, for example "10%"')
+
+
+_PERCENT = r"\s*\d{1,3}(\.\d+)?\s*%\s*"
+
+Least = Annotated[
+    float | str,
+    BeforeValidator(_read_least),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": f"^{_PERCENT}$"}],
+            "examples": [2, "10%"],
+        }
+    ),
+]
+
+
 class Write(Table):
     """What is written, and how long crmsync respects what users change.
 
@@ -32,7 +70,8 @@ class Write(Table):
     stage or owner that a user changed is protected. `unassigned_users` are users (by e-mail address) who count as "no
     owner", for example the user of an import; queues and inactive users always do. `verify_sample` scores are read
     back after each run, and every stage and owner. `attempts` is how often a change is tried that the CRM may take
-    later.
+    later. By `at_least` points, or such a share of the score that the CRM holds, must a score have moved to be written,
+    unless more than numbers changed.
     """
 
     fields: Annotated[
@@ -45,6 +84,14 @@ class Write(Table):
     unassigned_users: list[str] = []
     verify_sample: int = Field(default=100, ge=0)
     attempts: int = Field(default=5, ge=1)
+    at_least: Least = 0
+
+    @property
+    def least_move(self) -> LeastMove:
+        """`at_least` as numbers."""
+        if isinstance(self.at_least, str):
+            return LeastMove(percent=float(self.at_least.strip().removesuffix("%")))
+        return LeastMove(points=self.at_least)
 
     @field_validator("fields")
     @classmethod

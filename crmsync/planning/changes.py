@@ -7,12 +7,17 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from crmsync.config.write import LeastMove
 from crmsync.connector import FieldMap
 from crmsync.model import SCORE_FIELDS, Change, Contact, Holding, Protection, Scalar
+from crmsync.planning.small_moves import is_small_move
 from crmsync.routing.lifecycle import BY_USER
 
 PEOPLES_FIELDS = ("stage", "owner")
 """The CRM's own fields: they belong to people first."""
+
+
+ANY_MOVE = LeastMove()
 
 
 class EntryValues(NamedTuple):
@@ -50,7 +55,8 @@ class Decision(NamedTuple):
 
     `overrides` are the manual overrides that still hold, `protections` the fields that were left and why, `wake_at` is
     when the first override ends (milliseconds), `stage_why` what was decided of the stage, `given_up` what is left for
-    a while, since something else keeps changing it back, and `undone` what waits, since the same was undone.
+    a while, since something else keeps changing it back, and `undone` what waits, since the same was undone. With
+    `is_small`, what differs moved by too little to be written.
     """
 
     change: Change | None
@@ -60,6 +66,7 @@ class Decision(NamedTuple):
     stage_why: str = ""
     given_up: Change | None = None
     undone: Change | None = None
+    is_small: bool = False
 
     @property
     def protected(self) -> list[str]:
@@ -79,13 +86,20 @@ class Ladder(NamedTuple):
 
 
 def decide_change(
-    held: Holding, wanted: WantedValues, names: FieldMap, ladder: Ladder, now: int, override: int, flips: int = 3
+    held: Holding,
+    wanted: WantedValues,
+    names: FieldMap,
+    ladder: Ladder,
+    now: int,
+    override: int,
+    flips: int = 3,
+    least: LeastMove = ANY_MOVE,
 ) -> Decision:
     """The change that makes a record hold what is wanted, field by field against the CRM's present value.
 
     Score fields are ours. A stage only moves forward along `ladder`, and neither it nor the owner is touched while a
     user's own change holds: for `override` milliseconds from when it was noticed (`now` is in milliseconds). A value
-    that something else changed back `flips` times is left.
+    that something else changed back `flips` times is left, and so is what moved by less than `least`.
     """
     writable = FieldMap.spelled(names.score_fields, held.ref.kind)
     after: dict[str, Scalar | None] = {
@@ -111,15 +125,19 @@ def decide_change(
     stage = kept.get("stage", held.stage)
     told = _stage_fields(held, wanted.entry, stage, ladder, is_protected="stage" in overrides)
     after |= {name: value for name, value in told.items() if name in writable and held.current.get(name) != value}
-    after, on_hold = _without_refused(after, held)
+    is_small = is_small_move(held.current, held.last_written, after, least)
+    after, on_hold = _without_refused({} if is_small else after, held)
     protections += _protect(held, "on_hold", on_hold)
     after, undone = _without_undone(after, held)
+    # What is left may be as little, once the rest waits.
+    if is_small_move(held.current, held.last_written, after, least):
+        after, is_small = {}, True
     if undone:
         protections += _protect(held, "undone", undone.after)
         stage_why = f"held: {undone.because}" if "stage" in undone.after else stage_why
     # The first one to end wakes the record; then the others are looked at again.
     wake_at = min((noticed_at(lease) + override for lease in overrides.values()), default=None)
-    settled = Decision(None, overrides, protections, wake_at, stage_why, undone=undone)
+    settled = Decision(None, overrides, protections, wake_at, stage_why, undone=undone, is_small=is_small)
     if not after:
         return settled
     present = _present_values(held)

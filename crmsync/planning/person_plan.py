@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -70,6 +71,10 @@ class PlanBuilder:
         self.again: set[int] = set()  # contacts to decide about again in the next run
         self.rescored: dict[str, int] = {}
         self.protected: dict[str, dict[str, int]] = {crm: {} for crm in setting.crms}
+        self.least = work.config.write.least_move
+        self.little: set[str] = set()  # the CRMs in which the present person moved by too little
+        self.small_moves: Counter[str] = Counter()
+        self.moved_little = 0
         self.hand_offs: list[Mapping[str, Any]] = []
         self.handed: list[Handed] = []
         self.entries: list[NewEntry] = []
@@ -86,6 +91,7 @@ class PlanBuilder:
     def decide_all(self, person: Scored, records: Sequence[Holding], given: Assignment) -> None:
         """Decide about the records of a person in the CRMs that take part."""
         stage_whys: dict[str, str] = {}
+        self.little = set()
         track = self._track(person, records, given)
         for held in records:
             self.rescored[held.ref.crm] = self.rescored.get(held.ref.crm, 0) + 1
@@ -95,6 +101,8 @@ class PlanBuilder:
             # By CRM, too: a first score may wait in one of them and be written in the other.
             elif self.takes(person.person, held.ref.crm):
                 stage_whys[str(held.ref)] = self._decide(held, person, given.owner_of, track, records)
+        self.small_moves.update(self.little)
+        self.moved_little += bool(self.little)
         waiting = given.waiting.get(person.person, "")
         is_undone = any(it.id in self.undone_owners for it in records)
         if is_undone and not any(self.setting.owners.somebody(it.ref.crm, it.owner) for it in records):
@@ -264,8 +272,16 @@ class PlanBuilder:
         ladder = Ladder(self.stage_names, self.setting.orders.get((crm, held.ref.kind), ()), crm in self.only_forward)
         self._note_overrides(held, ladder)
         decision = decide_change(
-            held, wanted, self.names[crm], ladder, self.work.now_ms, self.override_ms, self.work.config.truth.flips
+            held,
+            wanted,
+            self.names[crm],
+            ladder,
+            self.work.now_ms,
+            self.override_ms,
+            self.work.config.truth.flips,
+            self.least,
         )
+        self.little |= {crm} if decision.is_small else set()
         # A stage may be entered again when its cool-down ends, which nothing else would tell.
         ends = [*(person.decision.ends if person.decision else ()), *filter(None, [decision.wake_at])]
         if dict(decision.overrides) != dict(held.overrides) or ends:

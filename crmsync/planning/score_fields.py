@@ -13,13 +13,12 @@ from crmsync.config.model import Model
 from crmsync.config.settings import Config
 from crmsync.model import CHANNEL_FIELD, Scalar
 from crmsync.scoring.answers import YES
-from crmsync.scoring.calendar import DAY, FAR
 from crmsync.scoring.context import ScoringContext
 from crmsync.scoring.document import result_of
 from crmsync.scoring.explanation.summary import summarize_many
 from crmsync.scoring.ledger import Scores
 from crmsync.scoring.scored_people import ScoredPeople, choose_people
-from crmsync.scoring.whatif.forecast import HORIZON, forecast_bands
+from crmsync.scoring.whatif.forecast import find_forecast_due, forecast_bands
 from crmsync.scoring.whatif.next_band import find_advice_due, find_next_bands
 from crmsync.scoring.wording import truncate
 
@@ -83,15 +82,12 @@ def _foresee(
 
 
 def find_foresight_due(config: Config, columns: Columns, scores: Scores, now: datetime) -> NDArray[np.int64]:
-    """When time alone may change what the mapped score fields foresee (n,), in seconds; `FAR` for never."""
-    due = np.full(len(scores.due), FAR, dtype=np.int64)
+    """When time alone may change the scores or what the mapped score fields foresee (n,), in seconds; `FAR`: never."""
+    due = scores.due
     if "next" in config.write.fields:
-        due = find_advice_due(config, columns, now, config.zone)
-    if "until" in config.write.fields:
-        # What is too far ahead today comes into sight.
-        horizon = HORIZON * DAY
-        hidden = (scores.due < FAR) & (scores.due > int(now.timestamp()) + horizon)
-        due = np.where(hidden, np.minimum(due, scores.due - horizon), due)
+        due = np.minimum(due, find_advice_due(config, columns, now, config.zone))
+    if "until" in config.write.fields and len(due):
+        due = find_forecast_due(choose_people(config, scores, columns, range(len(due)), now, config.zone), due)
     return due
 
 

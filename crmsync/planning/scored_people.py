@@ -143,11 +143,13 @@ def _score(
     columns = read_people_columns(tx, config, people, holds, facts, now=work.now, counted=counted, keep=True)
     before = known_scores(tx, people)
     previous = [before[each].band if each in before else None for each in people]
-    scores = score(config, columns, work.now, config.zone, previous)
+    # What one more activity would bring is rounded as a whole: it may move although no line of today does.
+    waits_for_rounded = "next" not in config.write.fields
+    scores = score(config, columns, work.now, config.zone, previous, waits_for_rounded=waits_for_rounded)
     if counted.fields:
         scores = replace(scores, due=np.minimum(scores.due, counted.due_of(columns.people)))
     if not FORESEEN.isdisjoint(config.write.fields):
-        scores = replace(scores, due=np.minimum(scores.due, find_foresight_due(config, columns, scores, work.now)))
+        scores = replace(scores, due=find_foresight_due(config, columns, scores, work.now))
     return columns, scores, before, find_excluded(config, columns, read_marks(tx, config, people), work.now)
 
 

@@ -17,9 +17,11 @@ from crmsync.config.feedback import FEEDBACK
 from crmsync.connector import FieldMap
 from crmsync.counts import count_of
 from crmsync.errors import ConfigError, SeveralFound
+from crmsync.model import CHANNEL_FIELD
 from crmsync.planning.changes import noticed_at
 from crmsync.planning.desk import read_account_views
 from crmsync.planning.people_columns import holds_of_person, read_holds, read_people_columns
+from crmsync.planning.small_moves import describe_small_move, is_small_move
 from crmsync.reporting.accounts import account_of_person
 from crmsync.reporting.field_values import find_differences
 from crmsync.reporting.handed_over import feedback_of, sla_of
@@ -319,6 +321,7 @@ def _record(
     became = row.merged_into or row.converted_into
     parked = orjson.loads(row.on_hold) if row.on_hold else {}
     waits = pending is not None and pending.verdict in (WAITING, APPROVED)
+    delivery = _delivery(config, row, said, pending, waits=waits)
     return {
         "ref": _ref(row),
         "name": row.name,
@@ -327,7 +330,8 @@ def _record(
         "holds": orjson.loads(row.current),
         "state": "deleted" if row.gone and not became else f"became {became}" if became else "live",
         "on_hold": parked.get("reason"),
-        "delivery": _delivery(config, row, said, pending, waits=waits),
+        "delivery": delivery,
+        "not_written": describe_small_move(config.write.least_move) if delivery == "small_move" else None,
         "run": pending.run if pending else None,
         "pending": orjson.loads(pending.after) if pending else {},
         "next": typed(f"crmsync apply {pending.run}") if pending and waits else None,
@@ -344,6 +348,11 @@ def _delivery(config: Config, row: Any, said: Mapping[str, Any], pending: Delive
     holds = orjson.loads(row.current)
     if all(holds.get(name, "") == wanted[name] for name in wanted if name in mapped):
         return "written"
+    wanted |= {name: said[name] for name in ("reason", "grade", "grid", "segment")}
+    wanted |= {f"{CHANNEL_FIELD}{name}": points for name, points in said["channels"].items()}
+    after = {name: value for name, value in wanted.items() if name in mapped and holds.get(name) != value}
+    if is_small_move(holds, orjson.loads(row.last_written or "{}"), after, config.write.least_move):
+        return "small_move"
     undone = orjson.loads(row.undone or "{}").get("score", {})
     is_undone = undone.get("value") == wanted["score"] and config.decision_hash() in undone["configs"]
     return "undone" if is_undone else "differs"

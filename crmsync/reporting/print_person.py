@@ -176,12 +176,14 @@ def _record(record: Document, *, is_excluded: bool) -> str:
     who = _called_record(record)
     parts = [f"stage {record['stage'] or '(empty)'}", f"owner {record['owner'] or 'unassigned'}"]
     score = f"score {show_points(record['holds']['score'])}" if "score" in record["holds"] else ""
-    if record["state"] == "live" and is_excluded and record["delivery"] in ("written", "differs"):
+    if record["state"] == "live" and is_excluded and record["delivery"] in ("written", "differs", "small_move"):
         return f"{who}: {', '.join((*parts, score or 'no score'))}; excluded"
     if record["state"] != "live" or record["delivery"] == "written":
         ending = record["state"] if record["state"] != "live" else "written"
         return f"{who}: {', '.join(each for each in (*parts, score, ending) if each)}"
     value = show_points(record["pending"]["score"]) if "score" in record["pending"] else "other values"
+    if record["not_written"]:
+        return f"{who}: {', '.join(parts)}, {score or 'no score yet'}; {record['not_written']}"
     delivery = DELIVERY[record["delivery"]].format(value=value, run=record["run"], on_hold=record["on_hold"])
     return f"{who}: {', '.join(parts)}, {score or 'no score yet'}; {delivery}"
 

@@ -16,8 +16,9 @@ from crmsync.config.model import selects_kind
 from crmsync.config.rules import Behavior
 from crmsync.config.units import to_hundredths
 from crmsync.scoring.calendar import FAR, day_of, local_days, midnight_of, months_of, weeks_of
-from crmsync.scoring.decay import NEVER, changes_in, value_by_age
+from crmsync.scoring.decay import NEVER, changes_in, only_falls, value_by_age
 from crmsync.scoring.fact_selection import FactSelection, selection_key
+from crmsync.scoring.ledger import round_points
 from crmsync.scoring.machine_clicks import find_machines
 
 Index = NDArray[np.intp]
@@ -106,7 +107,8 @@ class ActivityTable:
     """The activities of some columns; what is chosen of them has happened by `now`.
 
     Arrays of `m`: `person` (row), `at` (seconds), `day` (local date). `later`: each person so many days later (n,),
-    which moves no clock that stands. `until`: see `WhatIf`.
+    which moves no clock that stands. `until`: see `WhatIf`. `unit` (hundredths): to what sums are rounded, where waits
+    are to be until a rounded sum moves.
     """
 
     def __init__(
@@ -117,8 +119,9 @@ class ActivityTable:
         zone: tzinfo,
         later: NDArray[np.int32] | None = None,
         until: NDArray[np.int64] | None = None,
+        unit: int = 1,
     ) -> None:
-        self.rows = len(columns.people)
+        self.rows, self.unit = len(columns.people), unit
         self.zone, self.today = zone, day_of(now, zone)
         self.facts = columns.facts
         self.later = np.zeros(self.rows, dtype=np.int32) if later is None else later
@@ -291,7 +294,12 @@ def find_behavior(rule: Behavior, activities: ActivityTable) -> RuleResult:
         enough = activities.sums(rule.on, rule.where, window, name) >= round(least * 1_000)
         acts = acts.only(enough[acts.person])
     table = value_by_age(rule.points, rule.decay, rule.window)
-    found = add_up(acts, to_hundredths(rule.points), table, fades=rule.decay is not None)
+    found = add_up(acts, to_hundredths(rule.points), table, fades=rule.decay is not None, unit=activities.unit)
+    if rule.at_least > 1 and window is not None and len(acts):
+        # The first of them to leave may leave too few, also where it had faded to nothing.
+        starts = _last_of_each(acts.person)[1]
+        leaves = np.minimum.reduceat(acts.waits(window + 1 - acts.age), starts)
+        found = replace(found, wait=np.minimum(found.wait, leaves))
     if len(acts) < len(every):
         seen = np.bincount(every.person, minlength=activities.rows)
         found = replace(found, seen=seen[found.rows])
@@ -315,8 +323,11 @@ def _unless(found: RuleResult, there: Mask, wait: NDArray[np.int32]) -> RuleResu
     return replace(found, full=full, points=points, counted=counted, wait=waits)
 
 
-def add_up(acts: ActivitySlice, each: int, table: NDArray[np.int64], fades: bool) -> RuleResult:
-    """Add up, for each person, what activities are worth at their age, and `each` for what they were when new."""
+def add_up(acts: ActivitySlice, each: int, table: NDArray[np.int64], fades: bool, unit: int = 1) -> RuleResult:
+    """Add up, for each person, what activities are worth at their age, and `each` for what they were when new.
+
+    The wait is until the sum, rounded to `unit`, is another one.
+    """
     last, starts = _last_of_each(acts.person)
     counted = last - starts + 1
     full, wait = counted * each, np.full(len(starts), NEVER, dtype=np.int32)
@@ -330,8 +341,37 @@ def add_up(acts: ActivitySlice, each: int, table: NDArray[np.int64], fades: bool
         age = acts.age
         points = np.add.reduceat(table.take(age, mode="clip"), starts)
         wait = np.minimum.reduceat(acts.waits(changes_in(table).take(age, mode="clip")), starts)
+        if unit > 1 and only_falls(table):
+            wait = np.maximum(wait, _wait_for_rounded(acts, starts, points, table, unit))
     rows = acts.person[starts].astype(np.intp)
     return RuleResult(rows, full, points, wait, counted, counted, acts.day[last])
+
+
+FARTHEST_LOOK = 64
+"""Days up to which it is worked out when a rounded sum moves: a power of two, since halving finds it."""
+
+
+def _wait_for_rounded(
+    acts: ActivitySlice, starts: Index, points: NDArray[np.int64], table: NDArray[np.int64], unit: int
+) -> NDArray[np.int32]:
+    """In how many days each sum of what only falls first rounds to something else; after `FARTHEST_LOOK`, so many."""
+    age, now = acts.age.astype(np.int32), round_points(points, unit)
+    own = np.repeat(np.arange(len(starts), dtype=np.int32), np.diff(np.append(starts, len(age))))
+
+    def is_same(days: NDArray[np.int32]) -> Mask:
+        more = days[own]
+        if acts.stands is not None:
+            more = np.where(acts.stands, np.int32(0), more)
+        then = np.add.reduceat(table.take(age + more, mode="clip"), starts)
+        same: Mask = round_points(then, unit) == now
+        return same
+
+    same_for = np.zeros(len(starts), dtype=np.int32)
+    step = FARTHEST_LOOK
+    while step := step // 2:
+        same_for += np.int32(step) * is_same(same_for + np.int32(step))
+    for_ever = is_same(np.full(len(starts), len(table), dtype=np.int32))
+    return np.where(for_ever, NEVER, same_for + np.int32(1)).astype(np.int32)
 
 
 def _last_of_each(person: NDArray[np.int32]) -> tuple[Index, Index]:

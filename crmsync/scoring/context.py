@@ -25,7 +25,7 @@ class ScoringContext:
 
     `segment` (n,): index of the segment, -1 for none. `since`: for each field that silence may begin at, the local date
     in each row (n,). `wait` (n,): in how many days time alone changes the answer to a question about dates. See `score`
-    for `previous`.
+    for `previous`, `ActivityTable` for `unit`.
     """
 
     def __init__(
@@ -36,7 +36,9 @@ class ScoringContext:
         zone: tzinfo,
         previous: Sequence[str | None] | None = None,
         what_if: WhatIf | None = None,
+        unit: int = 1,
     ) -> None:
+        self.unit = unit
         self.model, self.columns, self.now, self.zone = model, columns, now, zone
         self.rows = len(columns.people)
         self.previous = remember_bands(previous, model.band_names(), self.rows)
@@ -55,7 +57,7 @@ class ScoringContext:
         """What some of the people did."""
         later = None if self.later is None else self.later[rows]
         until = None if self.until is None else self.until[rows]
-        return ActivityTable(self.chosen, slice_rows(self.columns, rows), self.now, self.zone, later, until)
+        return ActivityTable(self.chosen, slice_rows(self.columns, rows), self.now, self.zone, later, until, self.unit)
 
     def last_change(self) -> NDArray[np.int64]:
         """In how many days (n,) the answers to questions about dates change for the last time; 0 for never."""

@@ -93,3 +93,8 @@ def changes_in(table: NDArray[np.int64]) -> NDArray[np.int32]:
     """For each age, in how many days the worth changes next (`NEVER` when it does not)."""
     # The key of a cache must not change, as an array may.
     return _changes(table.tobytes())
+
+
+def only_falls(table: NDArray[np.int64]) -> bool:
+    """Whether a worth only comes closer to 0 with age."""
+    return bool((np.diff(np.abs(table)) <= 0).all())

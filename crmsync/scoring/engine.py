@@ -51,13 +51,17 @@ def score(
     now: datetime,
     zone: tzinfo,
     previous: Sequence[str | None] | None = None,
+    *,
+    waits_for_rounded: bool = False,
 ) -> Scores:
     """Score everybody in `columns` as of `now` (aware); ages are whole calendar days in `zone`.
 
     `previous` is each person's band at the last run. For the kinds in `columns.clocks`, whose feeds are dead, no points
-    decay and no inactivity grows.
+    decay and no inactivity grows. With `waits_for_rounded` nobody is due for fading that no rounded number shows, which
+    takes some time to find out.
     """
-    return scores_of(ScoringContext(model, columns, now, zone, previous))
+    unit = model.score.unit if waits_for_rounded else 1
+    return scores_of(ScoringContext(model, columns, now, zone, previous, unit=unit))
 
 
 def score_as_of(

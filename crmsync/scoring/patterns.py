@@ -13,6 +13,7 @@ from crmsync.config.units import to_hundredths
 from crmsync.scoring.activities import ActivityTable, Index, RuleResult
 from crmsync.scoring.calendar import UNKNOWN_DAY
 from crmsync.scoring.decay import NEVER, changes_in, value_by_age
+from crmsync.scoring.ledger import round_points
 
 # Room for all days of Python's calendar (-719,162 to 2,932,896), lifted above zero.
 _DAY_BITS = 23
@@ -120,7 +121,7 @@ def _newest(
     ages = np.minimum(age[last], len(table) - 1)
     once = np.ones(len(last), dtype=np.int64)
     full = once * to_hundredths(rule.points)
-    wait = changes_in(table)[ages]
+    wait = changes_in(table if rule.decay is None else round_points(table, activities.unit))[ages]
     if stands is not None:
         wait = np.where(stands[person[last]], NEVER, wait)
     return RuleResult(person[last].astype(np.intp), full, table[ages], wait, once, once, day[last])

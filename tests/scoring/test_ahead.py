@@ -8,6 +8,7 @@ from itertools import product
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -22,7 +23,7 @@ from crmsync.scoring import (
     take_rows,
     worth_knowing,
 )
-from crmsync.scoring.calendar import day_of
+from crmsync.scoring.calendar import FAR, day_of, local_days, midnight_of
 from crmsync.scoring.conditions import find_known, today_of
 from crmsync.scoring.whatif import forecast, ranges, scenarios
 from crmsync.scoring.whatif.candidates import candidate_values
@@ -109,10 +110,10 @@ def test_a_forecast_found_by_halving_is_the_one_found_day_by_day(model, people, 
 
 
 @quick
-@given(models(), people, st.sampled_from(ZONES), st.integers(1, 400))
-def test_nothing_changes_before_it_is_due(model, people, zone, permille):
+@given(models(), people, st.sampled_from(ZONES), st.integers(1, 400), st.booleans())
+def test_nothing_changes_before_it_is_due(model, people, zone, permille, rounded):
     columns = columns_of_pairs(people)
-    scores = score(model, columns, NOW, zone)
+    scores = score(model, columns, NOW, zone, waits_for_rounded=rounded)
     names = [model.band_names()[each] for each in scores.band]
     again = score(model, columns, NOW, zone, names)
     for row, due in enumerate(scores.due.tolist()):
@@ -121,6 +122,71 @@ def test_nothing_changes_before_it_is_due(model, people, zone, permille):
         then = score(model, take_rows(columns, [row]), later, zone, [names[row]])
         assert result_of(model, then, 0) == result_of(model, again, row)
         assert net(then, 0) == net(again, row)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(models(), people, st.sampled_from(ZONES), st.integers(0, 2))
+def test_before_a_rounded_number_is_due_to_move_every_midnight_has_the_same_scores(model, people, zone, decimals):
+    model = model.model_copy(update={"score": model.score.model_copy(update={"decimals": decimals})})
+    columns = columns_of_pairs(people)
+    scores = score(model, columns, NOW, zone, waits_for_rounded=True)
+    assert (scores.due >= score(model, columns, NOW, zone).due).all()
+    names = [model.band_names()[each] for each in scores.band]
+    again, today = score(model, columns, NOW, zone, names), day_of(NOW, zone)
+    for days in range(1, 70):
+        now = datetime.fromtimestamp(midnight_of(today + days, zone), UTC)
+        waiting = np.flatnonzero(scores.due > now.timestamp()).tolist()
+        then = score(model, columns, now, zone, names)
+        for row in waiting:
+            assert (result_of(model, then, row), net(then, row)) == (result_of(model, again, row), net(again, row))
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(models(), people, st.sampled_from(ZONES), st.sampled_from([forecast.HORIZON, 9, 3]), st.booleans())
+def test_until_when_a_band_lasts_is_the_same_at_every_midnight_before_it_is_due(model, people, zone, horizon, rounded):
+    with pytest.MonkeyPatch.context() as patched:
+        # The nearer it is, the more moves lie just behind it.
+        patched.setattr(forecast, "HORIZON", horizon)
+        columns = columns_of_pairs(people)
+        scores = score(model, columns, NOW, zone, waits_for_rounded=rounded)
+        scores = score(model, columns, NOW, zone, [model.band_names()[each] for each in scores.band],
+                       waits_for_rounded=rounded)  # fmt: skip
+        case, today = choose_people(model, scores, columns, range(len(people)), NOW, zone), day_of(NOW, zone)
+        due, foretold = forecast.find_forecast_due(case, scores.due), forecast_bands(case)
+        for days in {1, 2, 3, *(max(1, each - 1) for each in days_until(due, zone) if each < 80)}:
+            now = datetime.fromtimestamp(midnight_of(today + days, zone), UTC)
+            rows = np.flatnonzero(due > now.timestamp()).tolist()
+            later = score(model, columns, now, zone, [model.band_names()[each] for each in scores.band])
+            then = forecast_bands(choose_people(model, later, columns, rows, now, zone))
+            assert then == [foretold[row] for row in rows]
+
+
+@pytest.mark.parametrize(("horizon", "due"), [(2, 3), (10, 5), (11, 1), (14, 1), (15, 5)])
+def test_who_leaves_a_band_just_behind_what_a_forecast_sees_is_due_before_it_comes_into_sight(
+    monkeypatch, horizon, due
+):
+    monkeypatch.setattr(forecast, "HORIZON", horizon)
+    fades = behavior_rule("form_submitted", 10, "form", decay={"half_life": "60d"})
+    of, columns = model(behavior=[fades], bands={"cold": 0, "mql": 9}), columns_of([person(did("form_submitted", 0))])
+    scores = score(of, columns, NOW, UTC, waits_for_rounded=True)
+    case = choose_people(of, scores, columns, [0], NOW, UTC)
+    assert (days_to(scores.due), days_to(forecast.find_forecast_due(case, scores.due))) == ([5], [due])
+
+
+def days_until(due, zone):
+    return (local_days(due, zone) - day_of(NOW, zone)).tolist()
+
+
+def test_nobody_is_due_for_points_that_fade_by_less_than_is_written():
+    of = model(behavior=[behavior_rule("form_submitted", 10, "form", decay={"half_life": "60d"})])
+    columns = columns_of([person(did("form_submitted", 0)), person(did("form_submitted", 300))])
+    assert days_to(score(of, columns, NOW, UTC).due) == [1, 3]
+    # 10 points are 9.5 after 4.4 days, which are written as 10 until then; what is written as 0 stays so.
+    assert days_to(score(of, columns, NOW, UTC, waits_for_rounded=True).due) == [5, None]
+
+
+def days_to(due):
+    return [None if each >= FAR else (each - int(NOW.timestamp())) // 86_400 + 1 for each in due.tolist()]
 
 
 def net(scores, row):

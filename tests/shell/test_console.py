@@ -178,7 +178,15 @@ def test_what_waits_is_counted_in_each_crm(records, said):
 )
 def test_an_explanation_tells_what_a_record_holds_from_what_is_to_come(over, said):
     record = {"ref": "hubspot:contact:1", "name": "", "stage": "mql", "owner": "", "holds": {"score": 75}}
-    record |= {"state": "live", "delivery": "written", "run": "p1", "on_hold": None, "pending": {}, **over}
+    record |= {
+        "state": "live",
+        "delivery": "written",
+        "not_written": None,
+        "run": "p1",
+        "on_hold": None,
+        "pending": {},
+        **over,
+    }
     assert _record(record, is_excluded=False) == f"hubspot contact 1: {said}"
 
 

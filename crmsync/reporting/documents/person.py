@@ -91,7 +91,8 @@ class RecordDocument(TypedDict):
     holds: dict[str, Value]
     state: str
     on_hold: str | None
-    delivery: Literal["written", "differs", "undone", "pending", "held", "on_hold"]
+    delivery: Literal["written", "differs", "undone", "pending", "held", "on_hold", "small_move"]
+    not_written: str | None
     run: str | None
     pending: dict[str, Value]
     next: str | None

@@ -33,6 +33,7 @@ class CountsDocument(TypedDict):
     api_used: NotRequired[float | None]
     api_left: NotRequired[int | None]
     opportunities: NotRequired[int]
+    small_moves: NotRequired[int]
 
 
 @with_config(EXACTLY)

@@ -14,7 +14,7 @@ from crmsync.config.rules import Behavior, Disqualify, Pattern, Rule, Selection
 from crmsync.config.rules import Sequence as SequenceRule
 from crmsync.counts import format_date
 from crmsync.scoring.activities import ActivityTable, Index, Mask, WhatIf, has_recent
-from crmsync.scoring.calendar import FAR, day_of, midnight_of
+from crmsync.scoring.calendar import FAR, day_of, find_midnights, local_days, midnight_of
 from crmsync.scoring.context import ScoringContext
 from crmsync.scoring.decay import NEVER, value_by_age
 from crmsync.scoring.engine import Scoring
@@ -113,16 +113,45 @@ def _against(model: Model) -> Iterator[Selection | Disqualify]:
     yield from (each for each in model.disqualify if each.on and each.window)
 
 
+def find_forecast_due(scored: ScoredPeople, due: NDArray[np.int64]) -> NDArray[np.int64]:
+    """When a forecast of each may be another one (seconds), of people in whose scores nothing changes before `due`.
+
+    A move that is too far ahead today may come into sight before that.
+    """
+    coming = scored.columns.at > int(scored.now.timestamp())
+    if _last_age(scored.model) <= HORIZON and not scored.model.moving_questions() and not coming.any():
+        return due
+    known = ScoringContext(scored.model, scored.columns, scored.now, scored.zone)
+    acts, today = Scoring(known).activities, day_of(scored.now, scored.zone)
+    waits = np.where(due < FAR, local_days(due, scored.zone) - np.int32(today), NEVER)
+    far = (due < FAR) & (waits > HORIZON)
+    due = np.where(far, find_midnights(today, waits - HORIZON, scored.zone), due)
+    comes = acts.next_at < FAR
+    late = (due < FAR) & ((_last_age(scored.model) > HORIZON) | comes | (known.last_change() > HORIZON))
+    rises = _may_rise(scored, acts) | (known.wait < NEVER) | comes
+    falls = np.flatnonzero(late & ~rises)
+    sure = HORIZON + np.where(far, waits - HORIZON, waits)[falls] - 1
+    then, soon = (_bands(scored, falls, days) for days in (sure, np.full(len(falls), HORIZON)))
+    comes_into_sight = late & rises
+    comes_into_sight[falls] = (then != scored.band[falls]) & (soon == scored.band[falls])
+    return np.where(comes_into_sight, np.minimum(due, midnight_of(today + 1, scored.zone)), due)
+
+
 def _settled(model: Model) -> int:
     """After how many days time alone changes nothing more, as long as nothing is to come; at most `HORIZON`."""
+    return min(HORIZON, _last_age(model))
+
+
+def _last_age(model: Model) -> int:
+    """After how many days time alone changes nothing more, as long as nothing is to come."""
     fading: list[Behavior | SequenceRule | Pattern] = [*model.behavior, *model.sequence, *model.pattern]
     ages = [len(value_by_age(rule.points, rule.decay, rule.window)) for rule in fading]
     ages += [each.window.days + 1 for each in _against(model) if each.window]
     for rule in model.inactivity:
         endless = rule.since or (rule.every and not rule.max_times)
         again = rule.every.days * (rule.max_times or 1) if rule.every else 0
-        ages.append(HORIZON if endless else rule.after.days + again)
-    return min(HORIZON, max(ages, default=1))
+        ages.append(int(NEVER) if endless else rule.after.days + again)
+    return max(ages, default=1)
 
 
 def _passes(rule: Rule) -> bool:
