@@ -291,8 +291,9 @@ def _has_dead(connection: Connection) -> bool:
     scored = connection.scalar(select(func.count()).select_from(person)) or 0
     living = connection.scalar(select(func.count(record.c.person.distinct())).where(LIVE, record.c.person.is_not(None)))
     # Who was never scored is dirty until then.
+    has_score = select(person.c.id).where(person.c.id == record.c.person).exists()
     new = select(func.count(record.c.person.distinct())).where(
-        record.c.dirty, LIVE, unindexed(record.c.person).not_in(select(person.c.id))
+        record.c.dirty, LIVE, unindexed(record.c.person).is_not(None), ~has_score
     )
     return scored + (connection.scalar(new) or 0) != living
 
