@@ -247,6 +247,7 @@ def _plan(
     desk.turns = TurnCounter(work.config.owner_pool) if counts_again else turns
     if approval.tracks_undone(tx):
         desk.decided_refs = set()
+    late = owners_to_replace(work.config.sla, prepared.breaches)
     unowned: list[tuple[Scored, list[Holding]]] = []
     for person, records in score_changed_people(
         work,
@@ -262,15 +263,16 @@ def _plan(
             desk.count_turn(person, records)
         if person.excluded:
             desk.leave_out(person, records)
-        elif _may_need_owner(desk, person, records):
-            # These wait until everybody is scored, because the hottest is served first.
+        elif _may_need_owner(desk, person, records, late):
+            # These wait until everybody is scored, because the hottest is served first. All others do not, or a plan
+            # would hold everybody whom a route fits.
             unowned.append((person, records))
         else:
             desk.decide_all(person, records, NO_ASSIGNMENT)
         # Journaled now and then, so that a plan of any size takes no more memory.
         if len(desk.changes) + len(desk.protections) >= PEOPLE_AT_ONCE:
             desk.journal_changes(tx)
-    _assign(work, tx, desk, unowned, prepared)
+    _assign(work, tx, desk, unowned, prepared, late)
     desk.journal_changes(tx)
     return desk
 
@@ -280,16 +282,19 @@ def _has_lost_turns(tx: Connection) -> bool:
     return not journal.adopted_configs(tx) and not hand_offs.read_standings(tx) and carries_scores(tx)
 
 
-def _may_need_owner(desk: PlanBuilder, person: Scored, records: Sequence[Holding]) -> bool:
-    """Whether a person has to be served after all others: not those who keep their owner, or whose route is a track."""
+def _may_need_owner(desk: PlanBuilder, person: Scored, records: Sequence[Holding], late: Mapping[int, str]) -> bool:
+    """Whether a person has to be served after all others: not those who keep their owner, or whose route is a track.
+
+    `late` are those whose owner was not in touch in time.
+    """
     config, routes = desk.work.config, person.decision.routes if person.decision else ()
     if not config.write.owner or not routes:
         return False
+    owned = [desk.setting.owners.somebody(it.ref.crm, it.owner) is not None for it in records]
     if routes[0].to in config.tracks:
         # Whom a record belongs to belongs to them in the other CRM, too.
-        owned = [desk.setting.owners.somebody(it.ref.crm, it.owner) is not None for it in records]
         return any(owned) and not all(owned)
-    return True
+    return not all(owned) or person.person in late or any(each.reassign for each in routes)
 
 
 def _assign(
@@ -298,13 +303,13 @@ def _assign(
     desk: PlanBuilder,
     routed: list[tuple[Scored, list[Holding]]],
     prepared: Prepared,
+    late: Mapping[int, str],
 ) -> None:
     """Serve the people who may need an owner: the hottest first, then those who came first, then by address.
 
     Records that a user left without an owner are theirs, and those in a CRM that the config no longer has are nobody's.
     """
     routed.sort(key=_turn_order)
-    late = owners_to_replace(work.config.sla, prepared.breaches)
     served, absent = [], {}
     for person, records in routed:
         ours = [it for it in records if it.ref.crm in work.crms and not (desk.is_overridden(it) and not it.owner)]
