@@ -9,8 +9,8 @@ from typing import TypeVar
 from crmsync.model import Page
 from crmsync.odd_pages import refuse_odd_page
 
-ITEMS = 10_000
-"""Items that are stored at once: some ten megabytes."""
+RECORDS, ACTIVITIES = 1_000, 10_000
+"""So many are stored at once: a few megabytes of activities; a record may have fields of any length."""
 
 SECONDS = 5.0
 """How long what a slow CRM answered may wait to be stored."""
@@ -18,8 +18,10 @@ SECONDS = 5.0
 T = TypeVar("T")
 
 
-def group_pages(crm: str, pages: Iterable[Page[T]], key: Callable[[T], Hashable]) -> Iterator[Page[T]]:
+def group_pages(crm: str, pages: Iterable[Page[T]], key: Callable[[T], Hashable], most: int) -> Iterator[Page[T]]:
     """The pages of a CRM in order, several as one with the cursor of the last; no two of one have an item of a `key`.
+
+    No group has more than `most` items, unless a page has.
 
     What came before an error is there before it is raised. Raises `Unavailable` for a page that is no answer.
     """
@@ -31,23 +33,23 @@ def group_pages(crm: str, pages: Iterable[Page[T]], key: Callable[[T], Hashable]
             refuse_odd_page(crm, page)
             own = {key(each) for each in page.items}
             # Of an item that comes again, the page says all there is; the one before must not add to it.
-            if group and (not keys.isdisjoint(own) or len(keys) + len(own) > ITEMS or _is_old(begun)):
+            if group and (not keys.isdisjoint(own) or len(keys) + len(own) > most):
                 yield _join(group)
                 group, keys = [], set()
             if not group:
                 begun = time.monotonic()
             group.append(page)
             keys |= own
+            # Before the next page is asked for, which may take a while.
+            if len(keys) >= most or time.monotonic() - begun > SECONDS:
+                yield _join(group)
+                group, keys = [], set()
     except Exception:
         if group:
             yield _join(group)
         raise
     if group:
         yield _join(group)
-
-
-def _is_old(begun: float) -> bool:
-    return time.monotonic() - begun > SECONDS
 
 
 def _join(group: list[Page[T]]) -> Page[T]:

@@ -8,6 +8,7 @@ from functools import partial
 from operator import attrgetter
 from typing import Any
 
+from crmsync import page_groups
 from crmsync.attempt import Attempt, begin_attempt, crms_left, taking_part
 from crmsync.clock_skew import judge_clocks
 from crmsync.config import Config
@@ -285,7 +286,7 @@ def _pull_contacts(
         with work.store.read() as reading:
             unread = read_odd_records(reading, crm)
         odd += _read_by_id(work, crm, unread, partial(save, run=result.run))
-        for page in group_pages(crm, pages(cursor), attrgetter("ref")):
+        for page in group_pages(crm, pages(cursor), attrgetter("ref"), page_groups.RECORDS):
             odd += page.odd
             with work.store.begin() as writing:
                 save(writing, run=result.run, items=page.items)
@@ -320,7 +321,7 @@ def _pull_activities(
         with work.store.begin() as writing:
             full_pull.begin_tracking(writing, crm, key)
     with naming_odd(result, crm) as odd:
-        for page in group_pages(crm, pages(cursor), attrgetter("id")):
+        for page in group_pages(crm, pages(cursor), attrgetter("id"), page_groups.ACTIVITIES):
             odd += page.odd
             with work.store.begin() as writing:
                 note_news((row_id, at * 1_000) for row_id, at in save_activities(writing, result.run, page.items))

@@ -72,12 +72,14 @@ class BuiltPlan(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """What a plan rests on besides people: the owners that an interrupted run had chosen (the CRM's id by contact), the
-    hand-offs whose owner was not in touch in time, the dead feeds that hold decay and inactivity, and, where decisions
-    ask about the scores of accounts, who is to be scored and the accounts around them as this run makes them.
+    """What a plan rests on besides people: the owners that an interrupted run had chosen (the CRM's id by contact), all
+    that it was about to write (JSON by contact), the hand-offs whose owner was not in touch in time, the dead feeds
+    that hold decay and inactivity, and, where decisions ask about the scores of accounts, who is to be scored and the
+    accounts around them as this run makes them.
     """
 
     promised: Mapping[int, str]
+    judged: Mapping[int, str]
     breaches: Sequence[Deadline]
     holds: Sequence[DeadFeed]
     due: Sequence[int] = ()
@@ -179,7 +181,7 @@ def _prepare(work: Work, tx: Connection, setting: Setting) -> Prepared:
         shared_address_limit=identity.shared_address_limit,
         shared_mailboxes=identity.shared_mailboxes,
     )
-    promised = journal.take_unsent(tx, setting.crms)
+    promised, judged = journal.take_unsent(tx, setting.crms)
     promised |= approval.release_undone(tx, setting.approval.plans)
     release_by_config(tx, work.config.decision_hash())
     adopted = journal.adopted_configs(tx)
@@ -197,7 +199,7 @@ def _prepare(work: Work, tx: Connection, setting: Setting) -> Prepared:
     if work.config.asks_about_account_scores():
         hashes = name_scoring(work.config, holds), name_planning(work.config, holds)
         due = people_to_score(tx, int(work.now.timestamp()), *hashes, list(work.crms)).tolist()
-    return Prepared(promised, breaches, holds, due)
+    return Prepared(promised, judged, breaches, holds, due)
 
 
 def _foresee_accounts(work: Work, tx: Connection, prepared: Prepared, run: str, without: Collection[int]) -> Prepared:
@@ -241,7 +243,7 @@ def _plan(
     def takes(person: int, crm: str) -> bool:
         return only.holds(person, crm) if only is not None else not without.holds(person, crm)
 
-    desk = PlanBuilder(work, setting, run, takes)
+    desk = PlanBuilder(work, setting, run, takes, prepared.judged)
     # Whoever has to wait had their turns, too: the draft counted everybody.
     counts_again = turns is None and _has_lost_turns(tx)
     desk.turns = TurnCounter(work.config.owner_pool) if counts_again else turns

@@ -31,12 +31,16 @@ class ChangeCounts:
     people: dict[str, list[int]] = field(default_factory=lambda: {name: [] for name in CATEGORIES})
     odd: set[int] = field(default_factory=set)
 
-    def add(self, person: int, change: Change, *, is_odd: bool) -> None:
+    def add(self, person: int, change: Change, *, is_odd: bool, is_judged: bool = False) -> None:
         """Count one change; a value that was empty before is no loss and does not count.
 
         `is_odd` says that the score does not change by time or new activities alone: the config was edited, or the
-        data of the record was.
+        data of the record was. What `is_judged` was within the limits, or approved, in a run that was interrupted: it
+        is counted among the records alone.
         """
+        if is_judged:
+            self.people["records"].append(person)
+            return
         counted = {
             "records": True,
             "first": "score" in change.after and change.before.get("score") is None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Connection
@@ -47,9 +48,20 @@ UNDONE_OWNER = "their owner was undone, and the same one is held for approval"
 
 
 class PlanBuilder:
-    """The plan in the making, within one transaction: what was decided so far."""
+    """The plan in the making, within one transaction: what was decided so far.
 
-    def __init__(self, work: Work, setting: Setting, run: str, takes: Callable[[int, str], bool]) -> None:
+    `judged` is what an interrupted run was about to write (JSON by row id): to decide the same again is nothing new.
+    """
+
+    def __init__(
+        self,
+        work: Work,
+        setting: Setting,
+        run: str,
+        takes: Callable[[int, str], bool],
+        judged: Mapping[int, str] = MappingProxyType({}),
+    ) -> None:
+        self.judged = judged
         self.work, self.setting, self.run, self.takes = work, setting, run, takes
         self.names = {crm: work.config.field_map(crm) for crm in setting.crms}
         # Asked once: `crms` looks for the installed connectors.
@@ -361,7 +373,8 @@ class PlanBuilder:
 
     def _keep(self, held: Holding, person: Scored, change: Change) -> None:
         is_odd = held.id in person.edited or person.is_new or held.ref.crm in self.setting.edited
-        self.tallies[held.ref.crm].add(person.person, change, is_odd=is_odd)
+        is_judged = held.id in self.judged and self.judged[held.id] == dump_json(dict(change.after))
+        self.tallies[held.ref.crm].add(person.person, change, is_odd=is_odd, is_judged=is_judged)
         # A rule reads the stage, so that the stage we write now may change the score.
         if self.reads_stage and "stage" in change.after:
             self.again.add(held.id)

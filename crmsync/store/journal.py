@@ -270,30 +270,41 @@ def prune_runs(connection: Connection, before: int, now: int) -> None:
     connection.execute(delete(stage_entry).where(stage_entry.c.at < before))
 
 
-def take_unsent(connection: Connection, crms: Collection[str]) -> dict[int, str]:
+class Unsent(NamedTuple):
+    """What an interrupted run had decided, by contact: the owners that were to be given (the CRM's id), and all that
+    was to be written (JSON).
+    """
+
+    owners: dict[int, str]
+    values: dict[int, str]
+
+
+def take_unsent(connection: Connection, crms: Collection[str]) -> Unsent:
     """Take back what an interrupted run planned and no CRM took: it is decided again, by what is right now.
 
-    What was sent all the same, and carries a reason therefore, ends as unknown; of the rest nothing remains. Returns
-    the owners that were to be given, by contact: whose turn it was stays so. Their contacts are dirty.
+    What was sent all the same, and carries a reason therefore, ends as unknown; of the rest nothing remains but what is
+    returned: whose turn it was stays so. Their contacts are dirty.
     """
     interrupted = select(run.c.id).where(run.c.verdict.not_in(PLANS))
     query = select(change.c.id, change.c.run, change.c.record, change.c.after, change.c.reason).where(
         OPEN, change.c.crm.in_(crms), change.c.state == PLANNED, change.c.run.in_(interrupted)
     )
-    owners: dict[int, str] = {}
+    unsent = Unsent({}, {})
     undos = set(connection.scalars(interrupted.where(run.c.command == "undo")))
     found = connection.execute(query.order_by(change.c.id)).all()
     for row in found:
-        # What an undo was to put back is nobody's turn.
-        if row.run not in undos and (owner := orjson.loads(row.after).get("owner")):
-            owners[row.record] = str(owner)
+        # What an undo was to put back is nobody's turn, and no plan has it.
+        if row.run not in undos:
+            unsent.values[row.record] = row.after
+            if owner := orjson.loads(row.after).get("owner"):
+                unsent.owners[row.record] = str(owner)
     for some in in_chunks([row.id for row in found if row.reason], IN_LIST):
         connection.execute(update(change).where(change.c.id.in_(some)).values(state=UNKNOWN))
     for some in in_chunks([row.id for row in found if not row.reason], IN_LIST):
         connection.execute(delete(change).where(change.c.id.in_(some)))
     for some in in_chunks([row.record for row in found], IN_LIST):
         connection.execute(update(record).where(record.c.id.in_(some)).values(dirty=True))
-    return owners
+    return unsent
 
 
 def add_changes(

@@ -197,7 +197,7 @@ def test_S08_a_purged_activity_is_found_by_a_full_pull_that_was_cut_off_and_went
     assert ids(state) == ["form_submitted:1", "form_submitted:3"]
     assert rows(state, schema.seen_activity) == []
     streams = sorted(row["stream"].partition(":")[0] for row in rows(state, schema.cursor))
-    assert streams == ["activities", "contacts", "mapping"]
+    assert streams == ["activities", "contacts", "mapping", "pulled"]
 
 
 def test_S08_points_for_what_was_purged_go_with_a_backfill(state):

@@ -17,8 +17,8 @@ def act(number, contact="1"):
     return Activity(Ref("hubspot", "contact", contact), f"event:{number}", "page_viewed", NOON)
 
 
-def group(pages):
-    return list(group_pages("hubspot", pages, attrgetter("id")))
+def group(pages, most=1_000):
+    return list(group_pages("hubspot", pages, attrgetter("id"), most))
 
 
 def test_pages_become_one_with_the_cursor_of_the_last():
@@ -36,11 +36,10 @@ def test_what_a_page_says_of_an_item_replaces_what_the_one_before_said():
     assert group([first, second]) == [first, second]
 
 
-def test_no_group_is_larger_than_the_limit_unless_one_page_is(monkeypatch):
-    monkeypatch.setattr(page_groups, "ITEMS", 3)
+def test_no_group_is_larger_than_the_limit_unless_one_page_is():
     sizes = [2, 1, 1, 5, 1]
     numbers = iter(range(100))
-    groups = group([Page([act(next(numbers)) for _ in range(size)], str(size)) for size in sizes])
+    groups = group([Page([act(next(numbers)) for _ in range(size)], str(size)) for size in sizes], most=3)
 
     assert [len(each.items) for each in groups] == [3, 1, 5, 1]
 
@@ -60,7 +59,7 @@ def test_what_came_before_an_error_is_stored():
 
     came = []
     with pytest.raises(Unavailable):
-        came.extend(group_pages("hubspot", cut_off(), attrgetter("id")))
+        came.extend(group_pages("hubspot", cut_off(), attrgetter("id"), 1_000))
     assert [(each.items, each.cursor) for each in came] == [([act(1), act(2)], "b")]
 
 
@@ -68,5 +67,5 @@ def test_a_page_that_is_no_answer_leaves_the_cursor_before_it():
     odd = [Odd(f"contact {number}", "in a form that cannot be read", None) for number in range(20)]
     came = []
     with pytest.raises(Unavailable, match="arrived in a form that cannot be read"):
-        came.extend(group_pages("hubspot", [Page([act(1)], "a"), Page([], "b", odd=odd)], attrgetter("id")))
+        came.extend(group_pages("hubspot", [Page([act(1)], "a"), Page([], "b", odd=odd)], attrgetter("id"), 1_000))
     assert [each.cursor for each in came] == ["a"]

@@ -204,6 +204,7 @@ def standing(**over):
         "approved": [],
         "qualified": [],
         "without_owner": {"count": 0, "qualified": 0},
+        "freshness": {"people": 0},
         "reviews": [],
         "models": {"current": None, "without_reason": [], "loosened": []},
         "next_run": {
