@@ -58,6 +58,15 @@ def _is_left_to_another_python(item: pytest.Item, known: Collection[str]) -> boo
     return database != DATABASES[place] and f"{before}{DATABASES[place]}{after}" in known
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _shared() -> Iterator[None]:
+    from tests.support.sharing import share
+
+    with pytest.MonkeyPatch.context() as patch:
+        share(patch)
+        yield
+
+
 @pytest.fixture
 def now() -> datetime:
     """The instant at which the sandbox's clock stands until a test moves it."""

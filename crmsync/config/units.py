@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import timedelta
+from functools import cache
 from typing import Annotated, Any
 from zoneinfo import available_timezones
 
@@ -61,9 +62,15 @@ Days = Annotated[Duration, AfterValidator(_whole_days)]
 """A duration of whole days."""
 
 
+@cache
+def known_zones() -> frozenset[str]:
+    """The names of all time zones; to find them, every file of the time zone database is opened."""
+    return frozenset(available_timezones())
+
+
 def check_zone(value: str) -> str:
     """The name of a time zone as it is. Raises `ValueError` with the one that was likely meant."""
-    zones = available_timezones()
+    zones = known_zones()
     if value not in zones:
         by_city = {each.rpartition("/")[2]: each for each in sorted(zones) if "/" in each}
         meant = by_city.get(value.strip().title().replace(" ", "_"))

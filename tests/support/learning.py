@@ -51,10 +51,11 @@ def learn(
 ) -> Learning:
     """What is learned from these people for this config."""
     config = load_text(folder, text)
+    cases = list(cases_of(config, people))
 
     @contextmanager
     def opened() -> Iterator[Iterator[Cases]]:
-        yield cases_of(config, people)
+        yield iter(cases)
 
     return learn_from_cases(config, text, opened, target, hybrid=hybrid)
 

@@ -1,10 +1,8 @@
 """What the core's tests are made of: contacts, activities and a config with everything overridable."""
 
-import tempfile
 import threading
 import tomllib
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from pathlib import Path
 
 from connectors.memory import Memory
@@ -15,6 +13,7 @@ from crmsync.planning import approval
 from crmsync.store import journal
 from crmsync.store.database import open_store
 from crmsync.work import Work
+from tests.support.sharing import migrated
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
@@ -126,18 +125,11 @@ def apply_plan(of, plan_id):
     return run_cycle(of, "apply")
 
 
-@cache
-def _migrated():
-    with tempfile.TemporaryDirectory() as folder:
-        open_store(f"sqlite:///{folder}/state.db").close()
-        return Path(folder, "state.db").read_bytes()
-
-
 def new_sqlite(folder, name="state.db"):
     """The address of an empty state; to migrate each one anew would take longer than most tests."""
     path = Path(folder, name)
     path.touch(mode=0o600)
-    path.write_bytes(_migrated())
+    path.write_bytes(migrated())
     return f"sqlite:///{path}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -101,6 +102,7 @@ def _sizes(type_: str, inside: str) -> tuple[int, int, tuple[str, ...]]:
     return int(size or 0), int(scale or 0), ()
 
 
+@cache
 def _field(line: str) -> SandboxField:
     match = _LINE.fullmatch(line)
     assert match, line
@@ -129,6 +131,7 @@ _ADDRESS = re.compile(r"(Mailing|Billing|)(Street|City|State|PostalCode|Country)
 _COMPOUND_NAME = frozenset({"FirstName", "LastName", "Salutation"})
 
 
+@cache
 def _with_compound(each: SandboxField, sobject: str) -> SandboxField:
     if match := _ADDRESS.fullmatch(each.name):
         return replace(each, compound=f"{match[1]}Address") if sobject != "Organization" else each
