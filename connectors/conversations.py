@@ -1,4 +1,4 @@
-"""What is no conversation although it looks like one: automatic answers to e-mails, and calls that reached nobody."""
+"""What e-mails and calls tell of themselves: automatic answers, calls that reached nobody, the id of a message."""
 
 from __future__ import annotations
 
@@ -156,6 +156,11 @@ def is_automatic_subject(subject: str) -> bool:
 def is_automatic_mail(subject: str, headers: str = "") -> bool:
     """The same of an e-mail of which the internet headers may be known, too."""
     return is_automatic_subject(subject) or _AUTOMATIC_HEADER.search(headers) is not None
+
+
+def plain_message_id(text: str) -> str | None:
+    """A Message-ID as every CRM has it, without the angle brackets that some keep; `None` where there is none."""
+    return text.strip().removeprefix("<").removesuffix(">").strip() or None
 
 
 @lru_cache(maxsize=10_000)

@@ -47,7 +47,8 @@ class FieldMap:
     whether the field that holds the key of our tasks is made by `create_fields` and read with tasks: what has one is no
     activity. `lists` are the lists of the CRM (by name or id) whose members the config leaves out.
     `opportunity_value` is the field that says what an opportunity is worth; `""` means the CRM's own amount.
-    `outcomes` says whether `Connector.outcomes` is called.
+    `outcomes` says whether `Connector.outcomes` is called, `shared_ids` whether activities are read with the ids that
+    another CRM has for them, too.
     """
 
     fields: Mapping[str, str | Mapping[str, str]] = field(default_factory=dict)
@@ -59,6 +60,7 @@ class FieldMap:
     lists: Sequence[str] = ()
     opportunity_value: str = ""
     outcomes: bool = False
+    shared_ids: bool = False
 
     @staticmethod
     def spelled(names: Mapping[str, str | Mapping[str, str]], kind: str) -> dict[str, str]:

@@ -200,7 +200,8 @@ class Activity:
 
     One event with several participants is one Activity for each of them, with the same `id`.
     A page that holds an activity id holds it for all its participants: what was stored for that id is replaced.
-    `gone` says that the CRM deleted it, `owner` is the CRM's id of who made it, where the CRM says so.
+    `gone` says that the CRM deleted it, `owner` is the CRM's id of who made it, where the CRM says so. `shared_id` is
+    an id that the same event has in another CRM, too: the Message-ID of an e-mail.
     """
 
     ref: Ref
@@ -210,6 +211,7 @@ class Activity:
     attributes: Mapping[str, Scalar] = field(default_factory=dict)
     gone: bool = False
     owner: str | None = None
+    shared_id: str | None = None
 
 
 class StageEntry(NamedTuple):

@@ -30,9 +30,13 @@ from connectors.hubspot.feeds import by_source, fingerprint_feeds
 from connectors.hubspot.missing_fields import TASK_KEY
 from connectors.hubspot.properties import to_millis
 from connectors.hubspot.schema import Portal
-from crmsync.config.tables import Feed
 from crmsync.connector import FieldMap, Notes
 from crmsync.model import Activity, Odd, Page
+
+MESSAGE_ID = "hs_email_message_id"
+"""The property of e-mails that holds their Message-ID (RFC 5322); only what came by a connected mailbox has one. Not
+documented, and seen on real portals (2026-11-28).
+"""
 
 PROBED = 6 * 3_600.0
 """Seconds for which a feed that cannot be read is not tried again."""
@@ -55,7 +59,7 @@ class ActivityStream:
     """
 
     def __init__(self, api: Api, portal: Portal, notes: Notes, names: FieldMap) -> None:
-        self._tasks = names.tasks
+        self._tasks, self._shared = names.tasks, names.shared_ids
         self._api, self._portal, self._delivered = api, portal, Delivered(notes)
         self._feeds = by_source(api.settings.activities)
         self._silent: dict[str, str] = {}
@@ -77,10 +81,14 @@ class ActivityStream:
         may_rest, self.may_rest = self.may_rest and self.is_up_to_date, False
         if text is None:
             cursors = {
-                source: Cursor(feeds=fingerprint_feeds(feeds), full=True) for source, feeds in self._feeds.items()
+                source: Cursor(feeds=fingerprint_feeds(feeds, self._shared_id(source)), full=True)
+                for source, feeds in self._feeds.items()
             }
         oldest = self._api.server_time - self._api.settings.history
-        begins = {source: _begun(cursors.get(source), feeds) for source, feeds in self._feeds.items()}
+        begins = {
+            source: _begun(cursors.get(source), fingerprint_feeds(feeds, self._shared_id(source)))
+            for source, feeds in self._feeds.items()
+        }
         for source, begun in begins.items():
             if source in silent or (may_rest and self._rests(source, begun)):
                 continue
@@ -181,7 +189,12 @@ class ActivityStream:
         if is_event(source):
             return pull_events(self._api, event_type(source, self._portal.account()), feeds, begun, oldest)
         ours = TASK_KEY if self._tasks and source == "tasks" else ""
-        return pull_engagements(self._api, Engagements(source, feeds, oldest, ours, self._portal.call_outcomes), begun)
+        what = Engagements(source, feeds, oldest, ours, self._portal.call_outcomes, self._shared_id(source))
+        return pull_engagements(self._api, what, begun)
+
+    def _shared_id(self, source: str) -> str:
+        """The property of a source's records that holds an id that other CRMs know, too, where it is to be read."""
+        return MESSAGE_ID if self._shared and source == "emails" else ""
 
 
 _HOPELESS = {False: (404,), True: (400, 404)}
@@ -192,9 +205,8 @@ def _is_tracked(source: str) -> bool:
     return source in (FORMS, EMAIL_EVENTS) or is_event(source)
 
 
-def _begun(cursor: Cursor | None, feeds: Sequence[Feed]) -> Cursor:
-    """Where to go on: from the beginning when the source is new or its feeds are not what they were."""
-    now = fingerprint_feeds(feeds)
+def _begun(cursor: Cursor | None, now: str) -> Cursor:
+    """Where to go on: from the beginning when the source is new or what is read of it is not what it was."""
     if cursor is None:
         return Cursor(feeds=now)
     return cursor if cursor.feeds == now else cursor.anew()._replace(feeds=now)

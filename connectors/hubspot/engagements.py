@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from connectors.conversations import plain_message_id
 from connectors.hubspot.associations import attach_associated, attach_listed
 from connectors.hubspot.batch_read import Record
 from connectors.hubspot.call_outcomes import label_outcome, label_outcomes
@@ -33,8 +34,8 @@ WIDE = 7 * DAY
 class Engagements(NamedTuple):
     """A kind of record, how its records become activities, and the oldest that are wanted.
 
-    `ours` is a property: a record that has a value in it was made by crmsync and is left out. `labels` tells what the
-    outcomes of calls are called.
+    `ours` is a property: a record that has a value in it was made by crmsync and is left out. `shared` is the one that
+    holds an id that other CRMs know, too. `labels` tells what the outcomes of calls are called.
     """
 
     source: str
@@ -42,12 +43,13 @@ class Engagements(NamedTuple):
     oldest: datetime
     ours: str = ""
     labels: Callable[[], Mapping[str, str]] = dict
+    shared: str = ""
 
     @property
     def wanted(self) -> list[str]:
         """The properties to ask for."""
-        ours = [self.ours] if self.ours else []
-        return list(dict.fromkeys([AT, CHANGED, OWNER, *ours, *properties_of(self.feeds)]))
+        more = filter(None, [self.ours, self.shared])
+        return list(dict.fromkeys([AT, CHANGED, OWNER, *more, *properties_of(self.feeds)]))
 
 
 def pull_source(api: Api, what: Engagements, begun: Cursor) -> Iterator[tuple[list[Activity], Cursor]]:
@@ -126,8 +128,10 @@ def _activities(what: Engagements, records: Sequence[Record], known: bool) -> li
                 kind_of_record(feed, values),
             )
             owner = text_of(values.get(OWNER)) or None
+            shared = plain_message_id(text_of(values.get(what.shared)))
             found += [
-                Activity(Ref(CRM, KIND, each), activity_id, kind, at, said, owner=owner) for each in record[CONTACTS]
+                Activity(Ref(CRM, KIND, each), activity_id, kind, at, said, owner=owner, shared_id=shared)
+                for each in record[CONTACTS]
             ]
     if not known:
         return found

@@ -63,7 +63,9 @@ def properties_of(feeds: Sequence[Feed]) -> list[str]:
     return list(dict.fromkeys(asked))
 
 
-def fingerprint_feeds(feeds: Sequence[Feed]) -> str:
-    """Eight hex digits that change when the feeds of a source do, so that it is read anew."""
-    text = "|".join(feed.model_dump_json() for feed in feeds)
+def fingerprint_feeds(feeds: Sequence[Feed], also: str = "") -> str:
+    """Eight hex digits that change when the feeds of a source do, or a property that is read `also`, so that it is read
+    anew.
+    """
+    text = "|".join([*(feed.model_dump_json() for feed in feeds), *filter(None, [also])])
     return hashlib.sha256(text.encode()).hexdigest()[:8]

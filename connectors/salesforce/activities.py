@@ -8,7 +8,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
-from connectors.conversations import ATTEMPTED, AUTOMATIC, CALLS, MAILS, is_automatic_mail, is_unanswered
+from connectors.conversations import (
+    ATTEMPTED,
+    AUTOMATIC,
+    CALLS,
+    MAILS,
+    is_automatic_mail,
+    is_unanswered,
+    plain_message_id,
+)
 from connectors.salesforce.client import Org
 from connectors.salesforce.contacts import NEVER
 from connectors.salesforce.errors import CRM, text_of
@@ -21,6 +29,9 @@ from crmsync.model import SECONDS_AFTER_SENDING, SOON, Activity, Page, Ref, Scal
 
 MOST_JUDGED = 10_000
 """Distinct combinations of values that are remembered while a page is read."""
+
+MESSAGE_ID = "MessageIdentifier"
+"""The field of an EmailMessage that holds its Message-ID (RFC 5322)."""
 
 NOBODY = Ref(CRM, "lead", "")
 """Stands in the place of a participant where an activity is gone and nobody can tell whose it was."""
@@ -46,18 +57,24 @@ class Origin:
 
 
 def pull_activities(
-    org: Org, schema: Schema, feeds: Sequence[Feed], cursor: str | None, *, no_own_tasks: bool = False
+    org: Org,
+    schema: Schema,
+    feeds: Sequence[Feed],
+    cursor: str | None,
+    *,
+    no_own_tasks: bool = False,
+    shared_ids: bool = False,
 ) -> Iterator[Page[Activity]]:
     """Pages of everything that changed since the cursor, archived and deleted rows too.
 
-    `no_own_tasks` leaves out the tasks that crmsync created.
+    `no_own_tasks` leaves out the tasks that crmsync created, `shared_ids` reads e-mails with their Message-ID.
     """
     at = begin_pull(cursor, org)
     org.take_odd()
     names = dict.fromkeys(feed.source for feed in feeds)
     schema.learn(each for name in names for each in (name, *ORIGINS[name].objects))
     mails = KeyFinder(org, schema, "EmailMessage", "ActivityId")
-    streams = activity_sources(schema, feeds, no_own_tasks=no_own_tasks)
+    streams = activity_sources(schema, feeds, no_own_tasks=no_own_tasks, shared_ids=shared_ids)
     ask_first_pages(org, schema, at, [make for _, make in streams.values()])
     tasks = streams["Task"][0] if "Task" in streams else ()
     for name, (some, make) in streams.items():
@@ -79,13 +96,17 @@ def pull_activities(
 
 
 def activity_sources(
-    schema: Schema, feeds: Sequence[Feed], *, no_own_tasks: bool
+    schema: Schema, feeds: Sequence[Feed], *, no_own_tasks: bool, shared_ids: bool = False
 ) -> dict[str, tuple[list[Feed], Callable[[], Source]]]:
     """What a pull reads, in order, as far as this user sees it: by object its feeds and its source."""
     names = dict.fromkeys(feed.source for feed in feeds if schema.pullable(feed.source))
     wanted = {name: [_in_their_case(schema, feed) for feed in feeds if feed.source == name] for name in names}
-    keys = {name: TASK_KEY if no_own_tasks and name == "Task" else "" for name in names}
-    return {name: (some, partial(source_of, name, some, schema, keys[name])) for name, some in wanted.items()}
+    keys = {"Task": TASK_KEY if no_own_tasks else ""}
+    shared = {"EmailMessage": MESSAGE_ID if shared_ids else ""}
+    return {
+        name: (some, partial(source_of, name, some, schema, keys.get(name, ""), shared.get(name, "")))
+        for name, some in wanted.items()
+    }
 
 
 def _whole(schema: Schema, feeds: Sequence[Feed], at: Cursor) -> frozenset[str]:
@@ -107,14 +128,17 @@ def _in_their_case(schema: Schema, feed: Feed) -> Feed:
     return feed.model_copy(update={"where": where, "attributes": attributes})
 
 
-def source_of(name: str, feeds: Sequence[Feed], schema: Schema, also: str = "") -> Source:
-    """What to read of one object: only columns that this user sees and that every API can read, `also` among them."""
+def source_of(name: str, feeds: Sequence[Feed], schema: Schema, also: str = "", shared: str = "") -> Source:
+    """What to read of one object: only columns that this user sees and that every API can read, `also` among them, and
+    the one with the `shared` ids, without which it is read anew once there is one.
+    """
     origin = ORIGINS[name]
     asked = [path for feed in feeds for path in (*feed.where, *feed.attributes.values())]
     columns = tuple(
-        dict.fromkeys(readable_paths(schema, name, (*origin.columns, *filter(None, [also]), *asked)).values())
+        dict.fromkeys(readable_paths(schema, name, (*origin.columns, *filter(None, [also, shared]), *asked)).values())
     )
-    defined = hashlib.sha256("".join(sorted(feed.model_dump_json() for feed in feeds)).encode()).hexdigest()[:12]
+    told = [*sorted(feed.model_dump_json() for feed in feeds), shared]
+    defined = hashlib.sha256("".join(told).encode()).hexdigest()[:12]
     # The kinds stand in it, so that a later config can tell which are no more (`kinds_of_feed`).
     mark = " ".join([defined, *dict.fromkeys(feed.kind for feed in feeds)])
     where = " AND ".join(f"{flag} = false" for flag in origin.leave_out if schema.resolve(name, flag))
@@ -198,7 +222,8 @@ def _activities(feed: Feed, id_: str, at: datetime, row: Row, people: Sequence[R
     if feed.source == "EmailMessage" and feed.kind == "email_opened":
         attributes |= _soon_after_sending(row)
     owner, kind = text_of(row.get("OwnerId")) or None, kind_of_row(feed, row)
-    return [Activity(ref, id_, kind, at, attributes, owner=owner) for ref in dict.fromkeys(people)]
+    shared = plain_message_id(text_of(row.get(MESSAGE_ID)))
+    return [Activity(ref, id_, kind, at, attributes, owner=owner, shared_id=shared) for ref in dict.fromkeys(people)]
 
 
 def _soon_after_sending(row: Row) -> dict[str, Scalar]:

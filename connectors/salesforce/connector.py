@@ -92,8 +92,8 @@ class SalesforceConnector:
 
     def activities(self, cursor: str | None) -> Iterator[Page[Activity]]:
         """What `[[salesforce.activities]]` makes of tasks, events, e-mails and campaign members."""
-        feeds, ours = self._org.settings.activities, self._names.tasks
-        pages = activities.pull_activities(self._org, self._schema, feeds, cursor, no_own_tasks=ours)
+        feeds, ours, shared = self._org.settings.activities, self._names.tasks, self._names.shared_ids
+        pages = activities.pull_activities(self._org, self._schema, feeds, cursor, no_own_tasks=ours, shared_ids=shared)
         return self._noting("activities", pages)
 
     def outcomes(self, cursor: str | None) -> Iterator[Page[Opportunity]]:
@@ -159,14 +159,13 @@ class SalesforceConnector:
         """
         if not self._ends:
             return []
-        schema, feeds, ours = self._schema, self._org.settings.activities, self._names.tasks
+        schema, feeds, names = self._schema, self._org.settings.activities, self._names
+        asked = {"no_own_tasks": names.tasks, "shared_ids": names.shared_ids}
         # Of an object that is out of sight whoever reads it speaks.
         with schema.believed(), suppress(ConfigError, NotDescribed):
             makes: dict[str, list[Callable[[], Source]]] = {
                 "contacts": [make for _, make in contacts.streams_of(self._readers, schema)],
-                "activities": [
-                    make for _, make in activities.activity_sources(schema, feeds, no_own_tasks=ours).values()
-                ],
+                "activities": [make for _, make in activities.activity_sources(schema, feeds, **asked).values()],
                 "outcomes": outcomes.outcome_sources(schema, self._names) if "outcomes" in self._ends else [],
             }
             until = instant_literal(self._org.now())

@@ -113,6 +113,11 @@ class World:
     seed: int | None = None
 
 
+def message_id(human: Human, mail: Happening) -> str:
+    """The Message-ID of an e-mail (RFC 5322), the same in each CRM that logs it."""
+    return f"<{mail.at.timestamp():.3f}.{human.number}@mail.ourproduct.example>"
+
+
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _CHECKSUM = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 

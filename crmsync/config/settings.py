@@ -476,6 +476,7 @@ class Config(Model, BaseSettings):
             lists=self.excluded_lists().get(crm, ()),
             opportunity_value=self._opportunity_value(crm),
             outcomes=self.outcome is not None,
+            shared_ids=len(self.crms) > 1 and self.identity.seconds_apart > 0,
         )
 
     def _field_spellings(self, crm: str) -> Iterator[tuple[str, Spelling]]:
@@ -569,7 +570,7 @@ class Config(Model, BaseSettings):
         return (init_settings,)
 
 
-READING = 3
+READING = 4
 """To be raised with every change of crmsync by which the same config and people may give other scores: an upgrade is
 then seen as an edited config is, so that everybody is scored again and what is too much is held for approval.
 """
@@ -577,7 +578,7 @@ then seen as an edited config is, so that everybody is scored again and what is 
 COLUMNS = ("stage", "email")
 """What is known of everybody besides `[fields]`."""
 
-UNMAPPED = ("choices", "tasks", "lists", "outcomes", "opportunity_value")
+UNMAPPED = ("choices", "tasks", "lists", "outcomes", "opportunity_value", "shared_ids")
 """What of a field map says nothing of how records are read."""
 
 

@@ -100,7 +100,8 @@ class Identity(Table):
     Records of one e-mail address are one person, unless more than `shared_address_limit` of one CRM share it or it is a
     shared mailbox (its part before the @ is in `shared_mailboxes`) that more than one record of a CRM carries: those
     are reported and not written. `source_of_truth` says whose value counts where two CRMs know different ones. A
-    meeting, call or e-mail that two CRMs log no more than `same_activity` apart is one; "0s" leaves both.
+    meeting, call or e-mail that two CRMs log no more than `same_activity` apart is one, and so is an e-mail that both
+    log with one Message-ID; "0s" leaves both.
     """
 
     source_of_truth: list[str] = ["salesforce", "hubspot"]

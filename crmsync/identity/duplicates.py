@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 
 def once_per_person(
-    person: NDArray[np.int32], record: NDArray[np.int32], at: NDArray[np.int64], kind: NDArray[np.int32]
+    person: NDArray[np.int32], record: NDArray[np.int32], at: NDArray[np.int64], kind: NDArray[np.integer[Any]]
 ) -> NDArray[np.bool_]:
     """Which activities to keep so that an event that several records of one person carry counts once.
 

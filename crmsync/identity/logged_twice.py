@@ -1,4 +1,4 @@
-"""One meeting, call or e-mail that two CRMs log some seconds apart."""
+"""One meeting, call or e-mail that two CRMs log: under one id, or some seconds apart."""
 
 from __future__ import annotations
 
@@ -29,13 +29,15 @@ _PREFIX = re.compile(r"^(?:\[[^\]]{1,20}\]|(?:re|aw|fwd?|wg|email|e-mail|call|me
 class Logged(NamedTuple):
     """An activity as one CRM logs it: when (seconds), in which CRM (by its place in the config), about what.
 
-    `content` is all that is known of it: of two in one second it decides which comes first.
+    `content` is all that is known of it: of two in one second it decides which comes first. `shared` stands for the id
+    that it has in any CRM; 0 means that it has none.
     """
 
     at: int
     crm: int
     subject: str
     content: str
+    shared: int = 0
 
 
 def find_chains(
@@ -43,11 +45,12 @@ def find_chains(
     crm: NDArray[np.int64],
     at: NDArray[np.int64],
     kind: NDArray[np.int32],
+    shared: NDArray[np.int64],
     within: int,
 ) -> Iterator[NDArray[np.intp]]:
     """The activities (m,) among which some may be one: of a person and kind, and of several CRMs.
 
-    Each is at most `within` seconds after the one before it.
+    Each is at most `within` seconds after the one before it, or has the `shared` id of another one.
     """
     if len(person) < 2:
         return
@@ -55,6 +58,12 @@ def find_chains(
     begins = np.ones(len(order), dtype=bool)
     same = (np.diff(person[order]) == 0) & (np.diff(kind[order]) == 0) & (np.diff(at[order]) <= within)
     begins[1:] = ~same
+    if shared.any():
+        chain = np.empty(len(order), dtype=np.int64)
+        chain[order] = np.cumsum(begins) - 1
+        chain = _join_chains(chain, person, kind, shared)
+        order = np.argsort(chain, kind="stable")
+        begins[1:] = np.diff(chain[order]) != 0
     starts = np.flatnonzero(begins)
     crms = crm[order]
     mixed = np.minimum.reduceat(crms, starts) != np.maximum.reduceat(crms, starts)
@@ -63,10 +72,37 @@ def find_chains(
         yield order[start:end]
 
 
+def _join_chains(
+    chain: NDArray[np.int64], person: NDArray[np.int32], kind: NDArray[np.int32], shared: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """The number of the chain of each activity, once those are one that have an id in common."""
+    named = np.flatnonzero(shared)
+    named = named[np.lexsort((shared[named], kind[named], person[named]))]
+    alike = np.all([np.diff(each[named]) == 0 for each in (person, kind, shared)], axis=0)
+    ones, others = chain[named[:-1][alike]], chain[named[1:][alike]]
+    first: dict[int, int] = {}
+
+    def find_first(number: int) -> int:
+        while number in first:
+            number = first[number]
+        return number
+
+    apart = ones != others
+    for one, other in zip(ones[apart].tolist(), others[apart].tolist(), strict=True):
+        low, high = sorted((find_first(one), find_first(other)))
+        if low != high:
+            first[high] = low
+    joined = np.arange(len(chain))
+    for number in first:
+        joined[number] = find_first(number)
+    return joined[chain]
+
+
 def pair_logs(logs: Sequence[Logged], within: int) -> list[tuple[int, int]]:
     """Which of the activities of a chain are one: the place of the one that counts, the earlier, and of its second log.
 
-    Each has one second log at most, in another CRM, at most `within` seconds later and not about anything else.
+    Each has one second log at most, in another CRM: the one with its id, or where one of both has none, one that is at
+    most `within` seconds later and not about anything else.
     """
     order = sorted(range(len(logs)), key=lambda place: logs[place])
     paired: set[int] = set()
@@ -77,15 +113,27 @@ def pair_logs(logs: Sequence[Logged], within: int) -> list[tuple[int, int]]:
             for first in order[:number]
             if first not in paired
             and logs[first].crm != logs[second].crm
-            and logs[second].at - logs[first].at <= within
-            and is_same_subject(logs[first].subject, logs[second].subject)
+            and _may_be_one(logs[first], logs[second], within)
         ]
         if near:
-            # The one about the very same before one about nothing that is known, then the earliest.
-            first = min(near, key=lambda place: _plain(logs[place].subject) != _plain(logs[second].subject))
+            first = min(near, key=lambda place: _strangeness(logs[place], logs[second]))
             paired |= {first, second}
             pairs.append((first, second))
     return pairs
+
+
+def _may_be_one(first: Logged, second: Logged, within: int) -> bool:
+    if first.shared and second.shared:
+        return first.shared == second.shared
+    return second.at - first.at <= within and is_same_subject(first.subject, second.subject)
+
+
+def _strangeness(first: Logged, second: Logged) -> tuple[bool, bool]:
+    """The one with the same id before any other, then the one about the very same before one about nothing that is
+    known.
+    """
+    has_its_id = first.shared == second.shared != 0
+    return not has_its_id, _plain(first.subject) != _plain(second.subject)
 
 
 def is_same_subject(one: str, other: str) -> bool:

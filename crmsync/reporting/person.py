@@ -201,13 +201,14 @@ def _document(
 
 
 def _logged_twice(config: Config, connection: Connection, person_id: int) -> Iterator[dict[str, Any]]:
-    """What two CRMs log of one person some seconds apart, and counts once."""
+    """What two CRMs log of one person under one id or some seconds apart, and counts once."""
     it = config.identity
     for each in list_second_logs(connection, person_id, it.source_of_truth, it.seconds_apart):
         at = from_ms(each.at * 1_000).isoformat()
         what = each.kind.replace("_", " ")
-        apart = f"{each.seconds:,} {'second' if each.seconds == 1 else 'seconds'} apart"
-        said = f"1 {what} counts once: two CRMs log it {apart}"
+        long = each.seconds > 3_600
+        apart = f"{each.seconds / 3_600:,.1f} hours apart" if long else f"{count_of(each.seconds, 'second')} apart"
+        said = f"1 {what} counts once: two CRMs log it {apart}{', with one Message-ID' if each.has_one_id else ''}"
         yield {"kind": each.kind, "at": at, "seconds": each.seconds, "said": said}
 
 

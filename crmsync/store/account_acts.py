@@ -11,14 +11,14 @@ from sqlalchemy import Connection, and_, or_, select, true
 
 from crmsync.columns import Fact
 from crmsync.identity.accounts import Numbers
-from crmsync.identity.duplicates import once_per_person
 from crmsync.identity.logged_twice import LOGGED
 from crmsync.model import DOMAIN
 from crmsync.store.accounts import group_stored_people
 from crmsync.store.companies import EMPTY, people_around
 from crmsync.store.schema import EVENTS, LIVE, activity, company, fact, record
 from crmsync.store.score_inputs import hashable
-from crmsync.store.second_logs import LoggedActivities, find_second_logs
+from crmsync.store.second_logs import LoggedActivities, count_once
+from crmsync.store.shared_ids import read_shared_ids
 from crmsync.store.sql import IN_LIST, column_chunks, in_chunks, plain_rows
 
 
@@ -47,7 +47,8 @@ def read_account_acts(
 ) -> StoredActs:
     """Everything of these kinds since an instant (seconds) in all accounts, or in those around some people.
 
-    What two CRMs (the first of `precedence` before others) log at most `same_activity` seconds apart is there once.
+    What two CRMs (the first of `precedence` before others) log under one id or at most `same_activity` seconds apart is
+    there once.
     """
     some = None if around is None else people_around(connection, around)
     groups, _companies, domains = group_stored_people(connection, some)
@@ -79,10 +80,12 @@ def read_account_acts(
         place = np.searchsorted(known[:, 0], found[:, 0])
         parts.append(np.column_stack([known[place, 1], known[place, 2], found[:, 1:]]))
     acts = np.concatenate([np.zeros((0, 5), dtype=np.int64), *parts])
-    acts[:, 4] = np.searchsorted(ids, acts[:, 4])
     apart = same_activity if not LOGGED.isdisjoint(kinds) else 0
-    crms = _read_crms(connection, acts[:, 2], precedence) if apart else np.zeros(len(acts), dtype=np.int64)
-    acts = acts[_count_once(acts, facts, crms, apart)]
+    crms = shared = np.zeros(len(acts), dtype=np.int64)
+    if apart:
+        crms, shared = _read_crms(connection, acts[:, 2], precedence), read_shared_ids(connection, *acts[:, 2:].T)
+    acts[:, 4] = np.searchsorted(ids, acts[:, 4])
+    acts = acts[_count_once(acts, facts, crms, shared, apart)]
     return StoredActs(acts[:, 0], acts[:, 1], acts[:, 3], acts[:, 4], facts, groups.people, groups.account)
 
 
@@ -116,7 +119,7 @@ def _read_crms(connection: Connection, records: Numbers, precedence: Sequence[st
     return np.array([crm_of[each] for each in distinct.tolist()], dtype=np.int64)[which]
 
 
-def _count_once(rows: Numbers, facts: Sequence[Fact], crms: Numbers, apart: int) -> Numbers:
+def _count_once(rows: Numbers, facts: Sequence[Fact], crms: Numbers, shared: Numbers, apart: int) -> Numbers:
     """The rows without what a second record of the same person, or another CRM, tells of the same event."""
     names = {kind: number for number, kind in enumerate(sorted({each.kind for each in facts}))}
     kind_of = np.array([names[each.kind] for each in facts], dtype=np.int32)
@@ -126,13 +129,10 @@ def _count_once(rows: Numbers, facts: Sequence[Fact], crms: Numbers, apart: int)
         _people, which = np.unique(rows[known, 1], return_inverse=True)
         _records, own = np.unique(rows[known, 2], return_inverse=True)
         kinds = kind_of[rows[known, 4]]
-        person = which.astype(np.int32)
-        kept = once_per_person(person, own.astype(np.int32), rows[known, 3], kinds)
-        if apart:
-            at, fact_of = rows[known, 3], rows[known, 4]
-            logged = LoggedActivities(person, crms[known], at, fact_of, kinds, [*names], ~kept)
-            kept[[second for _, second in find_second_logs(logged, dict(enumerate(facts)), apart)]] = False
-        keep[known] = kept
+        at, fact_of = rows[known, 3], rows[known, 4]
+        whose = which.astype(np.int32), own.astype(np.int32), crms[known]
+        logged = LoggedActivities(*whose, at, fact_of, kinds, [*names], shared[known])
+        keep[known] = count_once(logged, dict(enumerate(facts)), apart).keep
     return np.flatnonzero(keep)
 
 

@@ -8,11 +8,13 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, func, select, update
 
+from crmsync.identity.logged_twice import LOGGED
 from crmsync.model import Activity, Contact, Counter, Ref
 from crmsync.store.clean import clean_items
 from crmsync.store.feed_days import DAY, add_feed_days
 from crmsync.store.records import ids_by_ref, mark_dirty
 from crmsync.store.schema import activity, activity_owner, counter, fact, record
+from crmsync.store.shared_ids import has_shared_ids, hash_shared_id, move_shared_ids, save_shared_ids
 from crmsync.store.sql import dump_json, one_of, plain_rows, upsert, write_many
 from crmsync.store.tombstones import forgotten_refs
 
@@ -37,6 +39,7 @@ def move_activities(connection: Connection, old_row: int, row_id: int) -> int:
     # Where both records carry an activity, the move would meet its key.
     connection.execute(delete(activity).where(activity.c.record == old_row, activity.c.id.in_(have)))
     moved = connection.execute(update(activity).where(activity.c.record == old_row).values(record=row_id))
+    move_shared_ids(connection, old_row, row_id)
     return moved.rowcount
 
 
@@ -145,10 +148,30 @@ def save_activities(connection: Connection, run: str, items: Sequence[Activity])
     new = [k for k in gained if k not in stored or (were.get(stored[k].fact), stored[k].at // DAY) != days[k]]
     add_feed_days(connection, ((key[0], *days[key]) for key in new))
     # What is new is no edit; what somebody took away is, and the guard counts the score that falls as odd.
-    mark_dirty(connection, {key[2] for key in gained})
+    mark_dirty(connection, {key[2] for key in gained} | _save_shared_ids(connection, there, ids, wanted, lost))
     mark_dirty(connection, {key[2] for key in lost}, edited=True)
     _uncount(connection, {(key[2], kinds[it.fact]) for key, it in wanted.items() if not key[1].startswith(COUNTED)})
     return [(key[2], wanted[key].at) for key in gained]
+
+
+def _save_shared_ids(
+    connection: Connection,
+    items: Mapping[tuple[str, str, Ref], Activity],
+    ids: Mapping[Ref, int],
+    stored: Collection[tuple[str, str, int]],
+    lost: Iterable[tuple[str, str, int]],
+) -> set[int]:
+    """Store the shared ids of the activities of which two logs may be one; the records of which they changed."""
+    told = {
+        (crm, activity_id, ids[ref]): hash_shared_id(each.shared_id)
+        for (crm, activity_id, ref), each in items.items()
+        if each.shared_id and each.kind in LOGGED
+    }
+    if not told and not has_shared_ids(connection):
+        return set()
+    now: dict[tuple[int, str], int | None] = {(row_id, activity_id): None for _crm, activity_id, row_id in lost}
+    now |= {(row_id, activity_id): told.get((crm, activity_id, row_id)) for crm, activity_id, row_id in stored}
+    return save_shared_ids(connection, now)
 
 
 def _uncount(connection: Connection, told: set[tuple[int, str]]) -> None:

@@ -23,6 +23,7 @@ from crmsync.store.schema import (
     person,
     protected,
     record,
+    shared_id,
     stage_entry,
     task,
     verdict,
@@ -83,7 +84,7 @@ def erase_records(connection: Connection, row_ids: Sequence[int]) -> None:
         connection.execute(delete(membership).where(own))
         it = opportunity_record.c
         connection.execute(delete(opportunity_record).where(tuple_(it.crm, it.kind, it.ref_id).in_(refs)))
-        for table in (activity, counter, alias):
+        for table in (activity, shared_id, counter, alias):
             connection.execute(delete(table).where(table.c.record.in_(some)))
 
 

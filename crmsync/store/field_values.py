@@ -21,7 +21,7 @@ class FieldReading(NamedTuple):
 
     `missing`: by field the folded texts that count as not known, under "" those of any other one. `further`: by field
     the names under which the values of its further mappings are kept, in their order. `same_activity`: what two CRMs
-    log no more than so many seconds apart is one.
+    log no more than so many seconds apart, or under one id, is one.
     """
 
     missing: Mapping[str, frozenset[str]] = {}

@@ -38,6 +38,7 @@ from crmsync.store.schema import (
     record,
     run,
     score_input,
+    shared_id,
     stage_entry,
     task,
     verdict,
@@ -123,7 +124,7 @@ def remove_records(connection: Connection, rows: Sequence[Any], refs: Iterable[R
         connection.scalar(select(func.count()).select_from(identity).where(identity.c.record.in_(ids))) or 0
     )
     save_identity_keys(connection, {each: set() for each in ids})
-    for table in (alias, counter, past_field, protected, activity, name_word):
+    for table in (alias, counter, past_field, protected, activity, shared_id, name_word):
         remove(table, table.c.record.in_(ids))
     remove(change, change.c.record.in_(ids))
     removed["membership"] += drop_memberships(connection, refs)

@@ -14,6 +14,7 @@ from crmsync.store.cursors import read_cursor, write_cursor
 from crmsync.store.database import Store
 from crmsync.store.records import mark_dirty
 from crmsync.store.schema import activity, cursor, seen_activity
+from crmsync.store.shared_ids import delete_shared_ids
 from crmsync.store.sql import IN_LIST, in_chunks, upsert
 
 TRACKED = "seen:activities"
@@ -103,6 +104,7 @@ def _delete_unseen(connection: Connection, crm: str, begins: Sequence[str]) -> N
 def _delete(connection: Connection, crm: str, rows: Iterable[tuple[str, int]]) -> None:
     for some in in_chunks(rows, IN_LIST):
         ids = [activity_id for activity_id, _contact in some]
+        delete_shared_ids(connection, ((row_id, activity_id) for activity_id, row_id in some))
         connection.execute(delete(activity).where(activity.c.crm == crm, activity.c.id.in_(ids)))
         # Edited, so that the guard counts a score that falls by it as odd.
         mark_dirty(connection, sorted({row_id for _activity, row_id in some}), edited=True)

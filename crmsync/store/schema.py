@@ -289,6 +289,16 @@ activity = Table(
     sqlite_with_rowid=False,
 )
 
+shared_id = Table(
+    "shared_id",  # of the activities that carry an id beyond their CRM, such as the Message-ID of an e-mail: its hash
+    metadata,
+    Column("record", Id, nullable=False),
+    Column("activity", Text, nullable=False),
+    Column("hash", BigInteger, nullable=False),
+    PrimaryKeyConstraint("record", "activity"),
+    sqlite_with_rowid=False,
+)
+
 activity_owner = Table(
     "activity_owner",  # a number for each owner of activities, since these are many
     metadata,

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, Text, and_, case, cast, func, or_, select
 
 from crmsync.columns import Columns, Fact, renumber_facts
-from crmsync.identity.duplicates import once_per_person
 from crmsync.model import Scalar
 from crmsync.store.field_values import FieldReading, make_record_reader
 from crmsync.store.schema import EVENTS, LIVE, activity, fact, record, score_input
-from crmsync.store.second_logs import LoggedActivities, find_second_logs
+from crmsync.store.second_logs import LoggedActivities, count_once
+from crmsync.store.shared_ids import read_shared_ids
 from crmsync.store.sql import IN_LIST, id_range, in_chunks, plain_rows, upsert
 
 AS_KEPT = FieldReading()
@@ -68,8 +68,8 @@ def read_columns(
     A field's value is that of the first live record that knows it: by CRM in order of `precedence`, a contact before a
     lead, then the newest, which is the one with the highest id. (When a record was last changed decides nothing: what
     crmsync writes moves that, and a state built anew would see it differently.) An event that several records carry is
-    there once, and so is what two CRMs log at most `same_activity` seconds apart. `facts` are those read before, and
-    those that are read now are added. With `keep` the sheets that had to be made are stored.
+    there once, and so is what two CRMs log under one id or at most `same_activity` seconds apart. `facts` are those
+    read before, and those that are read now are added. With `keep` the sheets that had to be made are stored.
     """
     facts = {} if facts is None else facts
     ids = np.asarray(people, dtype=np.int64)
@@ -270,12 +270,9 @@ def _packed(
     several = np.flatnonzero(np.bincount(rows, minlength=1)[row] > 1)
     keep = np.ones(len(row), dtype=bool)
     if len(several):
-        kinds, kind = _kinds(connection, facts, fact_id[several])
-        keep[several] = once_per_person(row[several], own[several], at[several], kind)
-        if same_activity:
-            crm, dropped = records.crm[own[several]], ~keep[several]
-            logged = LoggedActivities(row[several], crm, at[several], fact_id[several], kind, kinds, dropped)
-            keep[several[[second for _, second in find_second_logs(logged, facts, same_activity)]]] = False
+        which = row[several], own[several], at[several], fact_id[several]
+        logged = _logged(connection, records, *which, facts, same_activity)
+        keep[several] = count_once(logged, facts, same_activity).keep
     order = np.lexsort((events, row))
     order = order[keep[order]]
     packed = np.stack([at[order], fact_id[order]], axis=1).astype("<u4").tobytes()
@@ -312,29 +309,52 @@ def _kinds(
     return names.tolist(), numbers.astype(np.int32)[which]
 
 
+def _logged(
+    connection: Connection,
+    records: Records,
+    row: NDArray[np.int32],
+    own: NDArray[np.int32],
+    at: NDArray[np.int64],
+    fact_id: NDArray[np.int64],
+    facts: Facts,
+    same_activity: int,
+) -> LoggedActivities:
+    """What tells activities (m,) that are one from those that are several; ids only where two CRMs may log one."""
+    kinds, kind = _kinds(connection, facts, fact_id)
+    ids = records.id[own]
+    shared = read_shared_ids(connection, ids, at, fact_id) if same_activity else np.zeros(len(row), dtype=np.int64)
+    return LoggedActivities(row, own, records.crm[own], at, fact_id, kind, kinds, shared)
+
+
 class SecondLog(NamedTuple):
-    """An activity that counts once although two CRMs log it, and how many seconds apart they do."""
+    """An activity that counts once although two CRMs log it: how many seconds apart they do, and whether both have the
+    same id for it.
+    """
 
     kind: str
     at: int
     seconds: int
+    has_one_id: bool
 
 
 def list_second_logs(
     connection: Connection, person: int, precedence: Sequence[str], same_activity: int
 ) -> list[SecondLog]:
-    """What two CRMs log of one person some seconds apart, the newest first."""
+    """What two CRMs log of one person under one id or some seconds apart, the newest first."""
     records = _records(connection, np.array([person], dtype=np.int64), precedence)
     own, events = _activities(connection, records.id)
     if not same_activity or not len(events):
         return []
     facts: Facts = {}
     at, fact_id, row = events // WIDE, events % WIDE, np.zeros(len(events), dtype=np.int32)
-    kinds, kind = _kinds(connection, facts, fact_id)
-    kept = once_per_person(row, own, at, kind)
-    logged = LoggedActivities(row, records.crm[own], at, fact_id, kind, kinds, ~kept)
+    logged = _logged(connection, records, row, own, at, fact_id, facts, same_activity)
     found = [
-        SecondLog(facts[int(fact_id[first])].kind, int(at[first]), int(at[second] - at[first]))
-        for first, second in find_second_logs(logged, facts, same_activity)
+        SecondLog(
+            facts[int(fact_id[first])].kind,
+            int(at[first]),
+            int(at[second] - at[first]),
+            bool(logged.shared[first] == logged.shared[second] != 0),
+        )
+        for first, second in count_once(logged, facts, same_activity).pairs
     ]
     return sorted(found, key=lambda each: (-each.at, each.kind))

@@ -171,6 +171,7 @@ def _email_values(contact: StoredRecord, direction: str, at: int, about: About) 
         "hs_email_from_email": sender,
         "hs_email_to_email": recipient,
         "hs_timestamp": iso(at),
+        **({"hs_email_message_id": str(about["message_id"])} if "message_id" in about else {}),
     }
 
 

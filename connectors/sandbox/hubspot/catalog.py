@@ -281,6 +281,7 @@ hs_email_html string html
 hs_email_from_email string text ro
 hs_email_to_email string text ro
 hs_email_headers string textarea
+hs_email_message_id string text
 hs_incoming_email_is_out_of_office bool booleancheckbox
 hs_email_open_count number number ro
 hs_email_click_count number number ro

@@ -24,7 +24,7 @@ from connectors.sandbox.hubspot.lead_scores import add_own_scores
 from connectors.sandbox.hubspot.records import StoredRecord
 from connectors.sandbox.hubspot.state import PortalOwner, PortalState
 from connectors.sandbox.hubspot.wire import iso, milliseconds
-from connectors.sandbox.world import DEAL_STAGES, Deal, Firm, Human, Rep, World, salesforce_id
+from connectors.sandbox.world import DEAL_STAGES, Deal, Firm, Human, Rep, World, message_id, salesforce_id
 
 _YEAR = 365 * 86_400_000
 
@@ -247,7 +247,9 @@ def _live(state: PortalState, contacts: list[StoredRecord], human: Human, now: i
     for place, each in enumerate(happening for happening in human.happenings if "hubspot" in happening.seen_by):
         contact, at = contacts[place % len(contacts)], milliseconds(each.at)
         known_at = min(at, now)
-        contact.properties |= record_activity(state, contact, each.kind, at, each.attributes, known_at)
+        mail = {"message_id": message_id(human, each)} if each.kind.startswith("email_") else {}
+        about = {**mail, **each.attributes}
+        contact.properties |= record_activity(state, contact, each.kind, at, about, known_at)
         known[contact.id] = max(known[contact.id], known_at)
     for contact in contacts:
         if known[contact.id] != contact.updated:

@@ -35,7 +35,7 @@ from connectors.sandbox.salesforce.state import (
     OrgState,
 )
 from connectors.sandbox.salesforce.values import stamp
-from connectors.sandbox.world import Firm, Happening, Human, Rep, World, salesforce_id
+from connectors.sandbox.world import Firm, Happening, Human, Rep, World, message_id, salesforce_id
 
 
 def _user(id_: str, first: str, last: str, email: str, active: bool, profile: str) -> dict[str, Any]:
@@ -357,6 +357,7 @@ def _letter(moment: _Moment, **more: Any) -> dict[str, Any]:
         "ToAddress": moment.recipient or None,
         "Status": "3",
         "MessageDate": moment.at,
+        "MessageIdentifier": moment.text("message_id", message_id(moment.human, moment.happening)),
         "IsTracked": True,
         **audit_fields(moment.logged, by=moment.owner),
         **more,
