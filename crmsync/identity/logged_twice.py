@@ -9,20 +9,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-LOGGED = frozenset(
-    {
-        "meeting_booked",
-        "meeting_held",
-        "call_completed",
-        "call_attempted",
-        "email_sent",
-        "email_replied",
-        "email_auto_replied",
-        "email_bounced",
-    }
-)
-"""The kinds of which a second one within seconds is a second log: nobody meets, calls or writes so often."""
-
 _PREFIX = re.compile(r"^(?:\[[^\]]{1,20}\]|(?:re|aw|fwd?|wg|email|e-mail|call|meeting|sent|logged)\s*:)\s*")
 
 

@@ -11,14 +11,14 @@ from sqlalchemy import Connection, and_, or_, select, true
 
 from crmsync.columns import Fact
 from crmsync.identity.accounts import Numbers
-from crmsync.identity.logged_twice import LOGGED
+from crmsync.identity.logged_kinds import LOGGED
 from crmsync.model import DOMAIN
 from crmsync.store.accounts import group_stored_people
+from crmsync.store.carried_ids import read_shared_ids
 from crmsync.store.companies import EMPTY, people_around
 from crmsync.store.schema import EVENTS, LIVE, activity, company, fact, record
 from crmsync.store.score_inputs import hashable
 from crmsync.store.second_logs import LoggedActivities, count_once
-from crmsync.store.shared_ids import read_shared_ids
 from crmsync.store.sql import IN_LIST, column_chunks, in_chunks, plain_rows
 
 

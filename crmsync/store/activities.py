@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, func, select, update
 
-from crmsync.identity.logged_twice import LOGGED
+from crmsync.identity.logged_kinds import LOGGED
 from crmsync.model import Activity, Contact, Counter, Ref
 from crmsync.store.clean import clean_items
 from crmsync.store.feed_days import DAY, add_feed_days

@@ -270,7 +270,7 @@ def prune_runs(connection: Connection, before: int, now: int) -> None:
     connection.execute(delete(stage_entry).where(stage_entry.c.at < before))
 
 
-class Unsent(NamedTuple):
+class Interrupted(NamedTuple):
     """What an interrupted run had decided, by contact: the owners that were to be given (the CRM's id), and all that
     was to be written (JSON).
     """
@@ -279,7 +279,7 @@ class Unsent(NamedTuple):
     values: dict[int, str]
 
 
-def take_unsent(connection: Connection, crms: Collection[str]) -> Unsent:
+def take_unsent(connection: Connection, crms: Collection[str]) -> Interrupted:
     """Take back what an interrupted run planned and no CRM took: it is decided again, by what is right now.
 
     What was sent all the same, and carries a reason therefore, ends as unknown; of the rest nothing remains but what is
@@ -289,7 +289,7 @@ def take_unsent(connection: Connection, crms: Collection[str]) -> Unsent:
     query = select(change.c.id, change.c.run, change.c.record, change.c.after, change.c.reason).where(
         OPEN, change.c.crm.in_(crms), change.c.state == PLANNED, change.c.run.in_(interrupted)
     )
-    unsent = Unsent({}, {})
+    unsent = Interrupted({}, {})
     undos = set(connection.scalars(interrupted.where(run.c.command == "undo")))
     found = connection.execute(query.order_by(change.c.id)).all()
     for row in found:

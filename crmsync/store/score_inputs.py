@@ -12,10 +12,10 @@ from sqlalchemy import Connection, Text, and_, case, cast, func, or_, select
 
 from crmsync.columns import Columns, Fact, renumber_facts
 from crmsync.model import Scalar
+from crmsync.store.carried_ids import read_shared_ids
 from crmsync.store.field_values import FieldReading, make_record_reader
 from crmsync.store.schema import EVENTS, LIVE, activity, fact, record, score_input
 from crmsync.store.second_logs import LoggedActivities, count_once
-from crmsync.store.shared_ids import read_shared_ids
 from crmsync.store.sql import IN_LIST, id_range, in_chunks, plain_rows, upsert
 
 AS_KEPT = FieldReading()

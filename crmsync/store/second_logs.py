@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from crmsync.columns import Fact
 from crmsync.identity.duplicates import once_per_person
-from crmsync.identity.logged_twice import LOGGED, Logged, find_chains, pair_logs
+from crmsync.identity.logged_kinds import LOGGED
+from crmsync.identity.logged_twice import Logged, find_chains, pair_logs
 from crmsync.store.sql import dump_json
 
 NO_CRM = 2**62
