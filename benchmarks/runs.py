@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from sqlalchemy import make_url
 
 from benchmarks import budgets
-from benchmarks.budgets import FIRST_PLAN, FIRST_PULL, ON_DISK
+from benchmarks.budgets import FIRST_PLAN, FIRST_PULL, IDLE, MIDNIGHT, ON_DISK, READ_BACK, STATUS
 from benchmarks.scoring import KINDS, PAGES, model
 from connectors.memory import Memory
 from crmsync.cli import GARBAGE
@@ -220,15 +220,15 @@ def measure(url: str, people: int, facts: int) -> dict[str, tuple[float, float]]
     run(NOON, notice)
     note(FIRST_PULL, pulled - begun)
     note(FIRST_PLAN, spent() - pulled)
-    step("run that reads back what was written", lambda: run(NOON + timedelta(minutes=15)))
-    step("idle run", lambda: run(NOON + timedelta(minutes=30)))
+    step(READ_BACK, lambda: run(NOON + timedelta(minutes=15)))
+    step(IDLE, lambda: run(NOON + timedelta(minutes=30)))
     chosen = np.random.default_rng(1).choice(people, min(CHANGED, people), replace=False).tolist()
     crowd.happens(chosen, NOON + timedelta(minutes=45))
     step(f"run after {len(chosen):,} people acted", lambda: run(NOON + timedelta(minutes=45)))
     crowd.fresh = []
-    step("midnight", lambda: run(NOON + timedelta(hours=12, minutes=1)))
+    step(MIDNIGHT, lambda: run(NOON + timedelta(hours=12, minutes=1)))
     crowd.fresh = []
-    step("status", lambda: status_document(settings, store, NOON + timedelta(hours=12, minutes=5)))
+    step(STATUS, lambda: status_document(settings, store, NOON + timedelta(hours=12, minutes=5)))
     store.close()
     return figures
 

@@ -48,3 +48,12 @@ def renumber_facts(fact: NDArray[np.integer[Any]]) -> tuple[list[int], NDArray[n
     places = np.zeros(len(there), dtype=np.int32)
     places[used] = np.arange(len(used), dtype=np.int32)
     return used.tolist(), places[fact]
+
+
+def number_groups(columns: NDArray[np.int64]) -> NDArray[np.int64]:
+    """A number for each column of a matrix, the same one for equal columns."""
+    order = np.lexsort(columns)
+    begins = np.any(np.diff(columns[:, order], axis=1) != 0, axis=0)
+    number = np.zeros(columns.shape[1], dtype=np.int64)
+    number[order[1:]] = np.cumsum(begins)
+    return number

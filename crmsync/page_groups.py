@@ -21,9 +21,8 @@ T = TypeVar("T")
 def group_pages(crm: str, pages: Iterable[Page[T]], key: Callable[[T], Hashable], most: int) -> Iterator[Page[T]]:
     """The pages of a CRM in order, several as one with the cursor of the last; no two of one have an item of a `key`.
 
-    No group has more than `most` items, unless a page has.
-
-    What came before an error is there before it is raised. Raises `Unavailable` for a page that is no answer.
+    No group has more than `most` items, unless a page has. What came before an error is there before it is raised.
+    Raises `Unavailable` for a page that is no answer.
     """
     group: list[Page[T]] = []
     keys: set[Hashable] = set()

@@ -18,7 +18,6 @@ from crmsync.evaluation.freshness import date_event
 from crmsync.failpoint import failpoint
 from crmsync.model import Odd, Owner, Page, Ref
 from crmsync.odd_pages import naming_odd
-from crmsync.page_groups import group_pages
 from crmsync.planning.apply import resolve_unknown
 from crmsync.planning.desk import Setting
 from crmsync.pull_events import pull_all_events
@@ -286,7 +285,7 @@ def _pull_contacts(
         with work.store.read() as reading:
             unread = read_odd_records(reading, crm)
         odd += _read_by_id(work, crm, unread, partial(save, run=result.run))
-        for page in group_pages(crm, pages(cursor), attrgetter("ref"), page_groups.RECORDS):
+        for page in page_groups.group_pages(crm, pages(cursor), attrgetter("ref"), page_groups.RECORDS):
             odd += page.odd
             with work.store.begin() as writing:
                 save(writing, run=result.run, items=page.items)
@@ -321,7 +320,7 @@ def _pull_activities(
         with work.store.begin() as writing:
             full_pull.begin_tracking(writing, crm, key)
     with naming_odd(result, crm) as odd:
-        for page in group_pages(crm, pages(cursor), attrgetter("id"), page_groups.ACTIVITIES):
+        for page in page_groups.group_pages(crm, pages(cursor), attrgetter("id"), page_groups.ACTIVITIES):
             odd += page.odd
             with work.store.begin() as writing:
                 note_news((row_id, at * 1_000) for row_id, at in save_activities(writing, result.run, page.items))

@@ -454,7 +454,7 @@ def _count(tx: Connection, result: Result, desk: PlanBuilder, prepared: Prepared
         counts.skipped = reasons_here
         counts.rescored = desk.rescored.get(crm, 0)
         counts.protected = desk.protected.get(crm, {})
-        counts.small_moves = desk.small_moves[crm]
+        counts.small_moves = len(desk.small_moves.get(crm, ()))
         counts.planned = len(desk.tallies[crm].people["records"]) if crm in desk.tallies else 0
     for source, events in result.events.items():
         events.unmatched = count_unmatched(tx, source)
@@ -464,8 +464,8 @@ def _count(tx: Connection, result: Result, desk: PlanBuilder, prepared: Prepared
     result.tasks = tasks.count_tasks(tx, result.run)
     result.holds = [each.as_json() for each in prepared.holds]
     people = {tag: sum(bands.values()) for tag, bands in count_tags(tx).items()}
-    if desk.moved_little:
-        result.notes.append(f"{count_of(desk.moved_little, 'person')} moved by less than {desk.least}: not written")
+    if little := frozenset[int]().union(*desk.small_moves.values()):
+        result.notes.append(f"{count_of(len(little), 'person')} moved by less than {desk.least}: not written")
     result.notes += describe_strange_tags(desk.work.config.feedback, people)
     result.waiting_for_owner = {"count": result.routing["waiting"], "reasons": result.routing["reasons"]}
 

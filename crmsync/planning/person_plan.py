@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Connection
@@ -59,7 +57,7 @@ class PlanBuilder:
         setting: Setting,
         run: str,
         takes: Callable[[int, str], bool],
-        judged: Mapping[int, str] = MappingProxyType({}),
+        judged: Mapping[int, str],
     ) -> None:
         self.judged = judged
         self.work, self.setting, self.run, self.takes = work, setting, run, takes
@@ -84,9 +82,7 @@ class PlanBuilder:
         self.rescored: dict[str, int] = {}
         self.protected: dict[str, dict[str, int]] = {crm: {} for crm in setting.crms}
         self.least = work.config.write.least_move
-        self.little: set[str] = set()  # the CRMs in which the present person moved by too little
-        self.small_moves: Counter[str] = Counter()
-        self.moved_little = 0
+        self.small_moves: dict[str, set[int]] = {crm: set() for crm in setting.crms}  # people who moved by too little
         self.hand_offs: list[Mapping[str, Any]] = []
         self.handed: list[Handed] = []
         self.entries: list[NewEntry] = []
@@ -103,7 +99,6 @@ class PlanBuilder:
     def decide_all(self, person: Scored, records: Sequence[Holding], given: Assignment) -> None:
         """Decide about the records of a person in the CRMs that take part."""
         stage_whys: dict[str, str] = {}
-        self.little = set()
         track = self._track(person, records, given)
         for held in records:
             self.rescored[held.ref.crm] = self.rescored.get(held.ref.crm, 0) + 1
@@ -113,8 +108,6 @@ class PlanBuilder:
             # By CRM, too: a first score may wait in one of them and be written in the other.
             elif self.takes(person.person, held.ref.crm):
                 stage_whys[str(held.ref)] = self._decide(held, person, given.owner_of, track, records)
-        self.small_moves.update(self.little)
-        self.moved_little += bool(self.little)
         waiting = given.waiting.get(person.person, "")
         is_undone = any(it.id in self.undone_owners for it in records)
         if is_undone and not any(self.setting.owners.somebody(it.ref.crm, it.owner) for it in records):
@@ -293,7 +286,7 @@ class PlanBuilder:
             self.work.config.truth.flips,
             self.least,
         )
-        self.little |= {crm} if decision.is_small else set()
+        self.small_moves[crm] |= {person.person} if decision.is_small else set()
         # A stage may be entered again when its cool-down ends, which nothing else would tell.
         ends = [*(person.decision.ends if person.decision else ()), *filter(None, [decision.wake_at])]
         if dict(decision.overrides) != dict(held.overrides) or ends:

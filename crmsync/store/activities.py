@@ -127,9 +127,9 @@ def save_activities(connection: Connection, run: str, items: Sequence[Activity])
     }
     stored = _stored_activities(connection, latest)
     lost = [key for key in stored if key not in wanted]
-    changed = [key for key, it in wanted.items() if stored.get(key) != it]
+    changed = {key: it for key, it in wanted.items() if stored.get(key) != it}
     # Whose it is moves no score, and is nothing new.
-    gained = [key for key in changed if key not in stored or stored[key][:2] != wanted[key][:2]]
+    gained = [key for key, it in changed.items() if key not in stored or stored[key][:2] != it[:2]]
     for crm, activity_id, row_id in lost:
         connection.execute(
             delete(activity).where(activity.c.crm == crm, activity.c.id == activity_id, activity.c.record == row_id)
@@ -138,8 +138,8 @@ def save_activities(connection: Connection, run: str, items: Sequence[Activity])
         connection,
         activity,
         [
-            {"crm": key[0], "id": key[1], "record": key[2], "at": it.at, "fact": it.fact, "owner": it.owner}
-            for key, it in zip(changed, map(wanted.__getitem__, changed), strict=True)
+            {"crm": crm, "id": activity_id, "record": row_id, "at": it.at, "fact": it.fact, "owner": it.owner}
+            for (crm, activity_id, row_id), it in changed.items()
         ],
     )
     # Of what is new alone, or a repeat would count twice.

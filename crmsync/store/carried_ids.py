@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, and_, select
 
+from crmsync.columns import number_groups
 from crmsync.store.schema import activity, record, shared_id
 from crmsync.store.shared_ids import has_shared_ids
 from crmsync.store.sql import IN_LIST, column_chunks, in_chunks, one_of
@@ -23,7 +24,7 @@ def read_shared_ids(
     if not len(rows):
         return found
     own = np.stack([records, at, facts])
-    group = _number_groups(np.concatenate([own, rows[:, :3].T], axis=1))
+    group = number_groups(np.concatenate([own, rows[:, :3].T], axis=1))
     ours, theirs = group[: len(records)], group[len(records) :]
     by_group, named = np.argsort(ours, kind="stable"), np.lexsort((rows[:, 3], theirs))
     starts = np.searchsorted(ours[by_group], theirs[named])
@@ -49,12 +50,3 @@ def _read_carried(connection: Connection, records: NDArray[np.int64]) -> NDArray
         theirs = query.where(one_of(shared_id.c.record, some))
         rows += [np.array(each, dtype=np.int64).T for each in column_chunks(connection, theirs, 100_000)]
     return np.concatenate(rows)
-
-
-def _number_groups(columns: NDArray[np.int64]) -> NDArray[np.int64]:
-    """A number for each column of a matrix, the same one for equal columns."""
-    order = np.lexsort(columns)
-    begins = np.any(np.diff(columns[:, order], axis=1) != 0, axis=0)
-    number = np.zeros(columns.shape[1], dtype=np.int64)
-    number[order[1:]] = np.cumsum(begins)
-    return number

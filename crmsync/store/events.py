@@ -26,7 +26,7 @@ def save_events(connection: Connection, run: str, items: Sequence[Activity]) -> 
     """Store events; one that was stored before is replaced. Of somebody who was forgotten none is stored."""
     items = clean_items(items)
     refs = {each.ref for each in items}
-    forgotten = find_buried(connection, {ref: find_keys(ref) for ref in refs})
+    forgotten = find_buried(connection, ((ref, find_keys(ref)) for ref in refs))
     wanted = [each for each in items if each.ref not in forgotten]
     missing = sorted({each.ref for each in wanted} - ids_by_ref(connection, refs).keys())
     if missing:
@@ -72,7 +72,7 @@ class News(NamedTuple):
 def settle_events(connection: Connection) -> News:
     """Whoever has new events is dirty; to be called once it is settled who is who."""
     it = record.c
-    query = select(it.id, it.person, it.domain).where(it.dirty, EVENTS)
+    query = select(it.person, it.domain).where(it.dirty, EVENTS)
     rows = connection.execute(query.where(unindexed(it.person).is_not(None) | (it.domain != ""))).all()
     people = frozenset(row.person for row in rows if row.person is not None)
     if people:

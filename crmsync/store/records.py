@@ -25,18 +25,15 @@ def rows_by_ref(connection: Connection, refs: Iterable[Ref]) -> dict[Ref, dict[s
 
 def ids_by_ref(connection: Connection, refs: Iterable[Ref]) -> dict[Ref, int]:
     """The row ids of these records; an id that a merge replaced leads to the survivor's row."""
-    found: dict[Ref, int] = {}
-    for crm, kind, ids in _by_kind(refs):
-        old = select(alias.c.old_id, alias.c.record).where(
-            alias.c.crm == crm, alias.c.kind == kind, one_of(alias.c.old_id, ids)
+    it, refs = alias.c, [*refs]
+    # In this order: an old id that still has a row of its own leads to the survivor all the same.
+    return ids_by_exact_ref(connection, refs) | {
+        Ref(crm, kind, old_id): row_id
+        for crm, kind, ids in _by_kind(refs)
+        for old_id, row_id in plain_rows(
+            connection, select(it.old_id, it.record).where(it.crm == crm, it.kind == kind, one_of(it.old_id, ids))
         )
-        own = select(record.c.ref_id, record.c.id).where(
-            record.c.crm == crm, record.c.kind == kind, one_of(record.c.ref_id, ids)
-        )
-        # In this order: an old id that still has a row of its own leads to the survivor all the same.
-        for query in (own, old):
-            found |= {Ref(crm, kind, ref_id): row_id for ref_id, row_id in plain_rows(connection, query)}
-    return found
+    }
 
 
 def _by_kind(refs: Iterable[Ref]) -> Iterable[tuple[str, str, list[str]]]:
@@ -48,14 +45,12 @@ def _by_kind(refs: Iterable[Ref]) -> Iterable[tuple[str, str, list[str]]]:
 
 def ids_by_exact_ref(connection: Connection, refs: Iterable[Ref]) -> dict[Ref, int]:
     """The row ids of exactly these records, replaced ones too."""
+    it = record.c
     return {
         Ref(crm, kind, ref_id): row_id
         for crm, kind, ids in _by_kind(refs)
         for ref_id, row_id in plain_rows(
-            connection,
-            select(record.c.ref_id, record.c.id).where(
-                record.c.crm == crm, record.c.kind == kind, one_of(record.c.ref_id, ids)
-            ),
+            connection, select(it.ref_id, it.id).where(it.crm == crm, it.kind == kind, one_of(it.ref_id, ids))
         )
     }
 

@@ -134,7 +134,7 @@ def _keep_forgotten(writing: Connection, secret: str, hashes: Collection[str]) -
         known = {Ref(each.crm, each.kind, each.ref_id): each for each in some}
         addresses = {ref: orjson.loads(each.emails) for ref, each in known.items()}
         found = find_remembered(writing, addresses)
-        found |= find_buried(writing, {ref: find_keys(ref) for ref in known})
+        found |= find_buried(writing, ((ref, find_keys(ref)) for ref in known))
         if found:
             remove_records(writing, [known[ref] for ref in sorted(found)], found)
 

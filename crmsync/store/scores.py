@@ -37,6 +37,9 @@ from crmsync.store.sql import (
     write_many,
 )
 
+LIVING = select(record.c.person).where(LIVE, record.c.person == person.c.id).exists()
+"""People with a live record."""
+
 PEOPLE_AT_ONCE = 25_000
 """People scored in one go: bounds memory, and each distinct title is read once in so many people."""
 
@@ -278,7 +281,7 @@ def destination_counts(connection: Connection) -> dict[tuple[str, str], int]:
         it.destination, it.waiting, it.excluded
     )
     if _has_dead(connection):
-        query = query.where(select(record.c.person).where(LIVE, record.c.person == it.id).exists())
+        query = query.where(LIVING)
     found: dict[tuple[str, str], int] = {}
     for destination, waiting, excluded, many in plain_rows(connection, query):
         where = ("excluded", excluded) if excluded else (destination, waiting)
@@ -300,17 +303,15 @@ def _has_dead(connection: Connection) -> bool:
 
 def count_unassigned(connection: Connection) -> dict[str, int]:
     """How many people wait for an owner, by the reason: what `destination_counts` says of them, by their index."""
-    living = select(record.c.person).where(LIVE, record.c.person == person.c.id).exists()
     # Not plainly `excluded = ''`: SQLite would take the index of nearly everybody for that.
-    waits = (UNOWNED, person.c.destination == "waiting", person.c.excluded.concat("") == "", living)
+    waits = (UNOWNED, person.c.destination == "waiting", person.c.excluded.concat("") == "", LIVING)
     query = select(person.c.waiting, func.count()).where(*waits).group_by(person.c.waiting)
     return {reason: int(many) for reason, many in plain_rows(connection, query)}
 
 
 def count_tags(connection: Connection) -> dict[str, dict[str, int]]:
     """How many people there are by the tag that users gave them, and by band."""
-    living = select(record.c.person).where(LIVE, record.c.person == person.c.id).exists()
-    query = select(person.c.feedback, person.c.band, func.count()).where(TAGGED, person.c.excluded == "", living)
+    query = select(person.c.feedback, person.c.band, func.count()).where(TAGGED, person.c.excluded == "", LIVING)
     found: dict[str, dict[str, int]] = {}
     for tag, band, many in plain_rows(connection, query.group_by(person.c.feedback, person.c.band)):
         found.setdefault(tag, {})[band] = int(many)

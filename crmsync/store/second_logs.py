@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from crmsync.columns import Fact
+from crmsync.columns import Fact, number_groups
 from crmsync.identity.duplicates import once_per_person
 from crmsync.identity.logged_kinds import LOGGED
 from crmsync.identity.logged_twice import Logged, find_chains, pair_logs
@@ -76,12 +76,7 @@ def _number_events(logged: LoggedActivities) -> NDArray[np.int64]:
 
 def _number_moments(logged: LoggedActivities, events: NDArray[np.int64]) -> NDArray[np.int64]:
     """The same number for what a person did in one second."""
-    columns = (logged.person, events, logged.at)
-    order = np.lexsort(columns[::-1])
-    begins = np.any([np.diff(each[order]) != 0 for each in columns], axis=0)
-    moment = np.zeros(len(order), dtype=np.int64)
-    moment[order[1:]] = np.cumsum(begins)
-    return moment
+    return number_groups(np.stack([logged.person, events, logged.at]))
 
 
 def _have_twins(logged: LoggedActivities, events: NDArray[np.int64], keep: NDArray[np.bool_]) -> NDArray[np.bool_]:

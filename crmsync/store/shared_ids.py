@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from sqlalchemy import Connection, bindparam, delete, select, update
 
 from crmsync.store.schema import shared_id
-from crmsync.store.sql import one_of, plain_rows, unindexed, upsert
+from crmsync.store.sql import one_of, plain_rows, unindexed, upsert, write_many
 
 Key = tuple[int, str]
 """The row of a record and the id of an activity."""
@@ -36,8 +36,8 @@ def save_shared_ids(connection: Connection, now: Mapping[Key, int | None]) -> se
 def delete_shared_ids(connection: Connection, keys: Iterable[Key]) -> None:
     """Forget what these activities carry."""
     this = shared_id.c.record == bindparam("of"), shared_id.c.activity == bindparam("gone")
-    if rows := [{"of": row_id, "gone": activity_id} for row_id, activity_id in keys]:
-        connection.execute(delete(shared_id).where(*this), rows)
+    rows = [{"of": row_id, "gone": activity_id} for row_id, activity_id in keys]
+    write_many(connection, delete(shared_id).where(*this), rows)
 
 
 def move_shared_ids(connection: Connection, old_row: int, row_id: int) -> None:

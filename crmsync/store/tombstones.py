@@ -35,23 +35,21 @@ def find_forgotten(connection: Connection, contacts: Collection[Contact]) -> set
 
     What the CRM itself says is the same human counts as well: what they were merged or converted into, or linked to.
     """
-    if _secret(connection) is None:
-        return set()
-    return find_buried(connection, {each.ref: identity_keys(each) | {ref_key(each.ref)} for each in contacts})
+    return find_buried(connection, ((each.ref, identity_keys(each) | {ref_key(each.ref)}) for each in contacts))
 
 
 def forgotten_refs(connection: Connection, refs: Collection[Ref]) -> set[Ref]:
     """Of these records those that are of somebody forgotten."""
-    if _secret(connection) is None:  # nobody ever was, and millions of keys need not be made
-        return set()
-    found = find_buried(connection, {ref: {ref_key(ref)} for ref in refs})
+    found = find_buried(connection, ((ref, {ref_key(ref)}) for ref in refs))
+    if _secret(connection) is None:
+        return found
     return found | {ref for ref, row in rows_by_ref(connection, refs).items() if row["forgotten"]}
 
 
 def find_remembered(connection: Connection, addresses: Mapping[Ref, Collection[str]]) -> set[Ref]:
     """Of stored records, each with its e-mail addresses, those that are of somebody forgotten."""
     mails = {ref: {f"{MAIL}{normal_email(each)}" for each in theirs} for ref, theirs in addresses.items()}
-    return find_buried(connection, {ref: {ref_key(ref), *theirs} for ref, theirs in mails.items()})
+    return find_buried(connection, ((ref, {ref_key(ref), *theirs}) for ref, theirs in mails.items()))
 
 
 def ref_key(ref: Ref) -> str:
@@ -59,13 +57,16 @@ def ref_key(ref: Ref) -> str:
     return f"record:{ref}"
 
 
-def find_buried(connection: Connection, keys: Mapping[Ref, Collection[str]]) -> set[Ref]:
-    """Of these refs, each with its identity keys, those of which one key is of somebody forgotten."""
+def find_buried(connection: Connection, keys: Iterable[tuple[Ref, Collection[str]]]) -> set[Ref]:
+    """Of these refs, each with its identity keys, those of which one key is of somebody forgotten.
+
+    Where nobody ever was, no key need be made: they are asked for only then.
+    """
     secret = _secret(connection)
     if secret is None:
         return set()
     refs: dict[str, set[Ref]] = {}
-    for ref, theirs in keys.items():
+    for ref, theirs in keys:
         for key in theirs:
             refs.setdefault(_hashed(secret, key), set()).add(ref)
     found: set[Ref] = set()
