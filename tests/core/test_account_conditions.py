@@ -261,7 +261,7 @@ def test_a_role_that_asks_for_a_stage_is_that_of_the_run_before_and_settles(stat
     assert planned(go(state, hubspot, at=DAYS[2], route=route, **tables)) == 0
 
 
-COMPANY = "record.crm || ? || record.company"
+COMPANY = "|| record.company"
 """What every statement has that asks for the company of a record."""
 
 
