@@ -29,7 +29,6 @@ from crmsync.store.exported import (
     find_last_scoring,
     find_pending,
     read_called,
-    read_ledger,
     read_scores,
 )
 from crmsync.store.score_inputs import Facts, read_fields
@@ -211,7 +210,7 @@ def _clocks(columns: Columns) -> pa.Array:
 
 def _scores(stored: Sequence[Any]) -> pa.Table:
     pa = load_pyarrow()
-    ledger = [[{"line": line, "points": points / 100} for line, points in read_ledger(each)] for each in stored]
+    ledger = [[{"line": line, "points": points / 100} for line, points in each.ledger.items()] for each in stored]
     number, text = pa.float64(), pa.string()
     return pa.table(
         {

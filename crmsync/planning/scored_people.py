@@ -32,6 +32,7 @@ from crmsync.routing.exclusion import find_excluded
 from crmsync.routing.lifecycle import StageReason
 from crmsync.scoring import Scores, score
 from crmsync.store.due_people import people_to_score
+from crmsync.store.ledgers import ENTRY, number_lines
 from crmsync.store.score_inputs import Facts
 from crmsync.store.scores import (
     PEOPLE_AT_ONCE,
@@ -44,7 +45,7 @@ from crmsync.store.scores import (
     set_due,
     set_model,
 )
-from crmsync.store.sql import dump_json, in_chunks
+from crmsync.store.sql import in_chunks
 from crmsync.work import Work
 
 
@@ -103,7 +104,7 @@ def score_changed_people(
         columns, scores, before, excluded = _score(work, tx, some, holds, facts, counted)
         # What is decided or told may change by time alone, although no line of a score does.
         moved = dirty | {each for each in some if timed and each in before and before[each].due <= now}
-        told = _told(scores, config, excluded)
+        told = _told(tx, scores, config, excluded)
         news = _find_news(scores, told, before, names[1], moved)
         if only is None:
             due = dict(zip(scores.people.tolist(), scores.due.tolist(), strict=True))
@@ -125,7 +126,7 @@ def store_scores(work: Work, tx: Connection, run: str, holds: Sequence[DeadFeed]
     facts: Facts = {}
     for some in in_chunks(people, PEOPLE_AT_ONCE):
         _columns, scores, before, excluded = _score(work, tx, some, holds, facts, counted)
-        told = _told(scores, work.config, excluded)
+        told = _told(tx, scores, work.config, excluded)
         news = _find_news(scores, told, before, names[1])
         save_scores(tx, _score_rows(scores, told, news, work.now_ms, run, names), before)
 
@@ -170,9 +171,9 @@ class _Batch(NamedTuple):
 
 
 class _Told(NamedTuple):
-    """What is stored of a person's score as text: the ledger as JSON, the band, and why they are left out."""
+    """What is told of a person's score: the ledger, packed, the band, and why they are left out."""
 
-    lines: str
+    ledger: bytes
     band: str
     excluded: str
 
@@ -186,30 +187,29 @@ def _find_news(
         for place, (person_id, now) in enumerate(zip(scores.people.tolist(), told, strict=True))
         if person_id in moved
         or (was := before.get(person_id)) is None
-        or (was.lines, was.band, was.excluded, was.plan) != (*now, plan)
+        or (was.ledger, was.band, was.excluded, was.plan) != (*now, plan)
     ]
 
 
-def _told(scores: Scores, config: Config, excluded: Sequence[str]) -> list[_Told]:
+def _told(tx: Connection, scores: Scores, config: Config, excluded: Sequence[str]) -> list[_Told]:
     """For each person what is told of their score; nothing of those who are left out."""
     bands = [*config.band_names(), ""]  # a model without bands numbers them -1
     return [
-        _Told("[]", "", why) if why else _Told(lines, bands[band], "")
-        for lines, band, why in zip(_ledgers(scores), scores.band.tolist(), excluded, strict=True)
+        _Told(b"", "", why) if why else _Told(ledger, bands[band], "")
+        for ledger, band, why in zip(_pack_ledgers(tx, scores), scores.band.tolist(), excluded, strict=True)
     ]
 
 
-def _ledgers(scores: Scores) -> Iterator[str]:
-    """For each person the lines that have points, as JSON: `[[line, hundredths], …]`; they sum to the total."""
+def _pack_ledgers(tx: Connection, scores: Scores) -> Iterator[bytes]:
+    """For each person the lines that have points, as they are stored; they sum to the total."""
     points = np.stack(scores.points, axis=1) if scores.points else np.zeros((len(scores.people), 0), dtype=np.int64)
     rows, lines = np.nonzero(points)
-    # Text at once: millions of small lists would cost more in the garbage collector than all the rest here.
-    begins = [f"[{dump_json(line.name)}," for line in scores.lines]
-    entries = [
-        f"{begins[line]}{value}]" for line, value in zip(lines.tolist(), points[rows, lines].tolist(), strict=True)
-    ]
-    ends = np.searchsorted(rows, np.arange(1, len(points) + 1)).tolist()
-    return (f"[{','.join(entries[start:end])}]" for start, end in zip([0, *ends], ends, strict=False))
+    entries = np.empty(len(rows), dtype="<u4,<i8")
+    entries["f0"] = np.array(number_lines(tx, [line.name for line in scores.lines]), dtype=np.uint32)[lines]
+    entries["f1"] = points[rows, lines]
+    packed = entries.tobytes()
+    ends = (np.searchsorted(rows, np.arange(1, len(points) + 1)) * ENTRY.size).tolist()
+    return (packed[start:end] for start, end in zip([0, *ends], ends, strict=False))
 
 
 def _score_rows(
@@ -222,7 +222,7 @@ def _score_rows(
         {
             "id": person_id, "fit": 0 if it.excluded else fit, "behavior": 0 if it.excluded else behavior,
             "total": 0 if it.excluded else total, "band": it.band, "due": due, "model": model, "plan": plan,
-            "scored_at": now, "scored_run": run, "lines": it.lines, "excluded": it.excluded,
+            "scored_at": now, "scored_run": run, "ledger": it.ledger, "excluded": it.excluded,
         }
         for it, person_id, fit, behavior, total, due in zip(
             [told[place] for place in places], *(each[places].tolist() for each in numbers), strict=True

@@ -8,7 +8,6 @@ from hashlib import blake2b
 from typing import Any
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
@@ -55,7 +54,8 @@ def sample_state(config: Config, reading: Connection, many: int, seed: str, now:
     rows = draw_sample(scored.people, scored.total, band, outcome, many, seed)
     chosen = scored.people[rows].tolist()
     high = find_high_scorers(scored.total, band)
-    called, owners, lines = (read(reading, chosen) for read in (names_of_people, read_owners_of, read_lines))
+    called, owners = (read(reading, chosen) for read in (names_of_people, read_owners_of))
+    lines = read_lines(reading, chosen)
     known = config.outcome is not None
     return [
         {
@@ -64,7 +64,7 @@ def sample_state(config: Config, reading: Connection, many: int, seed: str, now:
             "score": to_points(int(scored.total[row])),
             "band": scored.band[row],
             "half": "high" if high[row] else "low",
-            "reasons": _top_reasons(orjson.loads(lines[whose] or "[]")),
+            "reasons": _top_reasons(lines[whose]),
             "outcome": OUTCOMES[int(outcome[row])] if known else None,
             "owner": owners.get(whose, ""),
             "verdict": None,
@@ -112,16 +112,16 @@ def _case(judged: JudgedCases, row: int, *, high: bool, bands: Sequence[str]) ->
         "score": to_points(int(judged.total[row])),
         "band": bands[judged.band[row]] if judged.band[row] >= 0 else "",
         "half": "high" if high else "low",
-        "reasons": _top_reasons(zip(judged.rules, points, strict=True)),
+        "reasons": _top_reasons(dict(zip(judged.rules, points, strict=True))),
         "outcome": OUTCOMES[int(judged.outcome[row])],
         "owner": rep.labels[rep.codes[row]],
         "verdict": None,
     }
 
 
-def _top_reasons(lines: Iterable[Sequence[Any]]) -> list[str]:
+def _top_reasons(lines: Mapping[str, int]) -> list[str]:
     """The rules that weigh most: `Demo requested +30`."""
-    given = sorted(((name, points) for name, points in lines if points), key=lambda each: -abs(each[1]))
+    given = sorted(((name, points) for name, points in lines.items() if points), key=lambda each: -abs(each[1]))
     return [f"{name} {format_points(points, '+')}" for name, points in given[:REASONS]]
 
 

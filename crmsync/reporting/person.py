@@ -31,7 +31,8 @@ from crmsync.scoring import Entry, Scores, choose_people, compare_lines, person_
 from crmsync.scoring.wording import to_points
 from crmsync.store.database import Store
 from crmsync.store.hand_offs import hand_offs_of
-from crmsync.store.journal import APPROVABLE, APPROVED, WAITING, list_plans
+from crmsync.store.journal import APPROVABLE, APPROVED, WAITING, list_plans, tell_because
+from crmsync.store.ledgers import ledger_reader
 from crmsync.store.owners import owner_names, read_owners
 from crmsync.store.queries import (
     Delivery,
@@ -175,7 +176,7 @@ def _document(
         "emails": sorted({address for each in records for address in orjson.loads(each.emails)}),
         "refs": [_ref(each) for each in live],
         **said,
-        "changed": _changed(before, said["lines"]),
+        "changed": _changed(connection, before, said["lines"]),
         "band_why": _band_why(config, scores, score(config, columns, now, config.zone)),
         "stage": next((each.stage for each in live if each.stage), None),
         "stage_why": _with_names(before.stage_why, records) if before else "",
@@ -359,13 +360,12 @@ def _delivery(config: Config, row: Any, said: Mapping[str, Any], pending: Delive
     return "undone" if is_undone else "differs"
 
 
-def _changed(before: Any, lines: list[Any]) -> list[Any]:
+def _changed(connection: Connection, before: Any, lines: list[Any]) -> list[Any]:
     """What made the difference since the score was last another one; empty where it never was."""
-    if before is None or not before.was:
+    if before is None or before.ledger_before is None:
         return []
-    was: list[Entry] = [
-        {"rule": rule, "points": to_points(points), "why": ""} for rule, points in orjson.loads(before.was)
-    ]
+    ledger = ledger_reader(connection)(before.ledger_before)
+    was: list[Entry] = [{"rule": rule, "points": to_points(points), "why": ""} for rule, points in ledger.items()]
     return list(compare_lines(was, lines))
 
 
@@ -382,13 +382,14 @@ def _written(before: Any) -> dict[str, Any] | None:
 
 
 def _past(row: Any) -> dict[str, Any]:
+    after = orjson.loads(row.after)
     return {
         "run": row.run,
         "ref": _ref(row),
         "state": row.state,
         "before": orjson.loads(row.before),
-        "after": orjson.loads(row.after),
-        "because": row.because,
+        "after": after,
+        "because": tell_because(row.because, after),
         "reason": row.reason,
         "at": from_ms(row.at).isoformat(),
     }

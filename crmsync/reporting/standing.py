@@ -17,6 +17,7 @@ from crmsync.store import journal
 from crmsync.store.moves import Move, count_unowned, read_moves
 from crmsync.store.news import read_waits
 from crmsync.store.next_run import read_next_run
+from crmsync.store.plan_people import call_people
 from crmsync.store.sql import from_ms, to_ms
 
 LATELY = timedelta(days=7)
@@ -44,28 +45,31 @@ def list_movements(config: Config, reading: Connection, now: datetime) -> list[d
     since = to_ms(now - LATELY)
     found = []
     for field, (order, wanted) in levels.items():
-        moves = list(read_moves(reading, field, since)) if wanted else []
-        found += [{"field": field, **_movement(moves, order, name)} for name in wanted]
+        moves = read_moves(reading, field, since) if wanted else []
+        found += [{"field": field, **_movement(reading, moves, order, name)} for name in wanted]
     return found
 
 
-def _movement(moves: Sequence[Move], order: Sequence[str], name: str) -> dict[str, Any]:
+def _movement(reading: Connection, moves: Sequence[Move], order: Sequence[str], name: str) -> dict[str, Any]:
     """Who came to a level or above, and who fell below it, each person once."""
     above = set(order[order.index(name) :])
-    entered = {each.person: each for each in moves if each.before not in above and each.after in above}
-    left = {each.person: each for each in moves if each.before in above and each.after not in above}
-    people = {"entered": entered, "left": left}
+    entered = dict.fromkeys(who for who, before, after in moves if before not in above and after in above)
+    left = dict.fromkeys(who for who, before, after in moves if before in above and after not in above)
+    people = {"entered": list(entered), "left": list(left)}
+    called = call_people(reading, sorted({who for some in people.values() for who in some[:NAMED]}))
     return {
         "name": name,
         "days": LATELY.days,
         **{what: len(who) for what, who in people.items()},
-        "who_entered": [_named(each) for each in list(entered.values())[:NAMED]],
-        "who_left": [_named(each) for each in list(left.values())[:NAMED]],
+        **{
+            f"who_{what}": [
+                {"person": each, "name": name, "email": email}
+                for each in who[:NAMED]
+                for name, email in (called.get(each, ("", "")),)
+            ]
+            for what, who in people.items()
+        },
     }
-
-
-def _named(move: Move) -> dict[str, Any]:
-    return {"person": move.person, "name": move.name, "email": move.email}
 
 
 def unowned_document(config: Config, reading: Connection) -> dict[str, int]:

@@ -9,7 +9,7 @@ import orjson
 from sqlalchemy import Connection, func, select, tuple_
 
 from crmsync.model import Change, Ref
-from crmsync.store.journal import PARTLY, PLANS, UPDATED
+from crmsync.store.journal import PARTLY, PLANS, UPDATED, tell_because
 from crmsync.store.schema import change, hand_off, record, run
 from crmsync.store.sql import IN_LIST, dump_json, in_chunks, plain_rows
 
@@ -121,7 +121,8 @@ def _listed(
     for row in plain_rows(connection, query):
         change_id, run_id, row_id, person, name, emails, crm, kind, ref_id, group, before, after, because = row[:13]
         state, reason, refused, at = row[13:]
-        made = Change(Ref(crm, kind, ref_id), orjson.loads(before), orjson.loads(after), because, group)
+        wanted = orjson.loads(after)
+        made = Change(Ref(crm, kind, ref_id), orjson.loads(before), wanted, tell_because(because, wanted), group)
         yield ListedChange(
             change_id, run_id, row_id or 0, person, name or "", orjson.loads(emails or "[]"), made,
             state, reason, orjson.loads(refused), int(at),

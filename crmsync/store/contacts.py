@@ -21,6 +21,7 @@ from crmsync.store.erasure import clear_personal_data, erase_records
 from crmsync.store.forgetting import save_forgotten
 from crmsync.store.records import (
     drop_score_inputs,
+    held_band,
     ids_by_exact_ref,
     ids_by_ref,
     mark_dirty,
@@ -137,6 +138,7 @@ def _row(each: Contact, stored: Mapping[str, Any] | None) -> dict[str, Any]:
         "stage": each.stage,
         "owner": each.owner,
         "current": dump_json(dict(each.current)),
+        "band": held_band(each.current),
         "gone": each.gone,
         "merged_into": str(each.merged_into or ""),
         "converted_into": str(each.converted_into or ""),
@@ -151,8 +153,8 @@ def _seen_at(stored: Mapping[str, Any] | None, values: Mapping[str, Any], now: i
     return now if seen is None else seen
 
 
-_ECHO = frozenset({"changed_at"})
-"""What our own writes move too: a record that differs in nothing else has not changed."""
+_ECHO = frozenset({"changed_at", "band"})
+"""What says nothing by itself: the stamp, which our own writes move too, and what is a part of `current`."""
 
 
 MOVING = frozenset({"company", "domain", "gone", "merged_into", "converted_into"})
@@ -315,7 +317,7 @@ def _adopt(connection: Connection, survivor: Contact, row_id: int, now: int) -> 
     upsert(connection, past_field, [row for each in held.values() for row in _last_rows(each, now)])
     replaced = {ref: int(each["id"]) for ref, each in held.items()}
     nothing: dict[str, Any] = {"name": "", "emails": "[]", "fields": "{}", "current": "{}"}
-    nothing |= {"company": "", "domain": "", "created_at": None}
+    nothing |= {"band": "", "company": "", "domain": "", "created_at": None}
     for old_ref, old_row in replaced.items():
         merged = connection.execute(
             update(record)

@@ -25,7 +25,7 @@ from crmsync.store.lock import Lock, lock_of
 from crmsync.store.sql import upsert
 from crmsync.store.turn import WriterTurn
 
-FIRST, HEAD = "0001", "0020"
+FIRST, HEAD = "0001", "0022"
 """The oldest and the newest migration; a test holds the latter against `migrations/versions`."""
 
 BACKUP = 0x63726D73  # "crms"

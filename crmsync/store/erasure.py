@@ -34,7 +34,7 @@ from crmsync.store.sql import IN_LIST, in_chunks
 def clear_personal_data(connection: Connection, row_ids: Sequence[int]) -> None:
     """Keep nothing personal of a deleted record but what it did: the CRM may bring the record back, and not that."""
     remember_deleted(connection, row_ids)
-    blank: dict[str, Any] = dict.fromkeys(("name", "crm_group", "on_hold", "company", "domain", "undone"), "")
+    blank: dict[str, Any] = dict.fromkeys(("name", "crm_group", "band", "on_hold", "company", "domain", "undone"), "")
     blank |= dict.fromkeys(("emails", "links"), "[]") | dict.fromkeys(
         ("fields", "current", "last_written", "overrides"), "{}"
     )
@@ -53,9 +53,9 @@ def clear_personal_data(connection: Connection, row_ids: Sequence[int]) -> None:
         connection.execute(update(change).where(theirs, OPEN).values(state="edited"))  # there is nothing left to write
         connection.execute(update(change).where(theirs).values(blank_change))
         people = select(record.c.person).where(record.c.id.in_(some))
-        connection.execute(update(person).where(person.c.id.in_(people)).values(was=""))
+        connection.execute(update(person).where(person.c.id.in_(people)).values(ledger_before=None))
         entries = stage_entry.c.person.in_(people) | stage_entry.c.person.in_(some)  # by their number before a merge
-        connection.execute(update(stage_entry).where(entries).values(lines=""))
+        connection.execute(update(stage_entry).where(entries).values(ledger=None))
         connection.execute(update(task).where(task.c.person.in_(people)).values(body=""))
         connection.execute(update(verdict).where(verdict.c.person.in_(people)).values(note=""))
     save_identity_keys(connection, {row_id: set() for row_id in row_ids})

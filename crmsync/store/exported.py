@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Table, and_, delete, func, or_, select
 
 from crmsync.store.journal import GOOD
+from crmsync.store.ledgers import ledger_reader
 from crmsync.store.schema import INCLUDED, LEFT_OUT, LIVE, metadata, person, record, run, score_input, writer
 from crmsync.store.sql import IN_LIST, id_range, in_chunks, plain_rows
 
@@ -45,7 +45,7 @@ def find_pending(connection: Connection, model: str) -> set[int]:
 
 
 class ExportedScore(NamedTuple):
-    """A stored score: points in hundredths, `lines` as JSON text, `scored_at` in milliseconds."""
+    """A stored score: points in hundredths, `scored_at` in milliseconds; the ledger has the points of each line."""
 
     id: int
     fit: int
@@ -54,14 +54,15 @@ class ExportedScore(NamedTuple):
     band: str
     model: str
     scored_at: int
-    lines: str
+    ledger: Mapping[str, int]
 
 
 def read_scores(connection: Connection, people: Sequence[int]) -> dict[int, ExportedScore]:
     """The stored scores of these people (ascending) who have one."""
     columns = [person.c[name] for name in ExportedScore._fields]
     rows = plain_rows(connection, select(*columns).where(id_range(person.c.id, people), INCLUDED))
-    return {row[0]: ExportedScore(*row) for row in rows}
+    read = ledger_reader(connection)
+    return {row[0]: ExportedScore(*row)._replace(ledger=read(row[-1])) for row in rows}
 
 
 class Called(NamedTuple):
@@ -81,11 +82,6 @@ def read_called(connection: Connection, people: Sequence[int]) -> dict[int, Call
         names.append(name)
         refs.append(f"{crm}:{kind}:{ref_id}")
     return {each: Called(next(filter(None, names), ""), refs) for each, (names, refs) in found.items()}
-
-
-def read_ledger(score: ExportedScore) -> list[tuple[str, int]]:
-    """The lines of a stored score and their points in hundredths."""
-    return [(line, points) for line, points in orjson.loads(score.lines)]
 
 
 def read_rows(connection: Connection, table: Table) -> Iterator[list[dict[str, Any]]]:

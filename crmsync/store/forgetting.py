@@ -140,9 +140,9 @@ def remove_records(connection: Connection, rows: Sequence[Any], refs: Iterable[R
     kept = (score_input, hand_off, stage_entry, task, verdict)
     for column in (person.c.id, *(table.c.person for table in kept)):
         remove(column.table, column.in_(gone))
-    # The lines before say what was known of somebody, by the names of the rules.
-    connection.execute(update(person).where(person.c.id.in_(left)).values(was=""))
-    connection.execute(update(stage_entry).where(stage_entry.c.person.in_(left)).values(lines=""))
+    # The ledger before says what was known of somebody, by the names of the rules.
+    connection.execute(update(person).where(person.c.id.in_(left)).values(ledger_before=None))
+    connection.execute(update(stage_entry).where(stage_entry.c.person.in_(left)).values(ledger=None))
     mark_dirty(connection, list(connection.scalars(select(record.c.id).where(record.c.person.in_(left)))))
     for some in in_chunks(colleagues, IN_LIST):
         connection.execute(update(record).where(record.c.person.in_(some)).values(dirty=True))

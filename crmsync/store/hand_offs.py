@@ -61,12 +61,12 @@ class NewEntry(NamedTuple):
 def save_entries(connection: Connection, run: str, now: int, model: str, entries: Sequence[NewEntry]) -> None:
     """Store entries with the score that is stored of each person, which is the one that they were decided by."""
     it = person.c
-    names = ("person", "run", "at", "stage", "model", "owner", "band", "total", "fit", "behavior", "lines")
+    names = ("person", "run", "at", "stage", "model", "owner", "band", "total", "fit", "behavior", "ledger")
     given = [
         cast(bindparam(f"its_{name}"), stage_entry.c[name].type).label(name)
         for name in ("run", "at", "stage", "model", "owner")
     ]
-    scored = select(it.id, *given, it.band, it.total, it.fit, it.behavior, it.lines)
+    scored = select(it.id, *given, it.band, it.total, it.fit, it.behavior, it.ledger)
     statement = insert(stage_entry).from_select(names, scored.where(it.id == bindparam("its_person")))
     rows = [
         {"its_person": each.person, "its_stage": each.stage, "its_owner": each.owner}

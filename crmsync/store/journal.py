@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, case, delete, func, select, update
 from crmsync.model import Change, Ref, Scalar
 from crmsync.store.edits import edit_row, is_same, moved_row
 from crmsync.store.erasure import clear_personal_data
-from crmsync.store.records import drop_score_inputs, ids_by_ref, mark_dirty
+from crmsync.store.records import drop_score_inputs, held_band, ids_by_ref, mark_dirty
 from crmsync.store.schema import (
     ON_HOLD,
     OPEN,
@@ -307,6 +307,10 @@ def take_unsent(connection: Connection, crms: Collection[str]) -> Interrupted:
     return unsent
 
 
+MOVED = frozenset({"stage", "band"})
+"""What a record is moved into; `status` tells who was."""
+
+
 def add_changes(
     connection: Connection, run_id: str, changes: Sequence[tuple[int, Change]], now: int, state: str = PLANNED
 ) -> None:
@@ -315,7 +319,8 @@ def add_changes(
         {
             "run": run_id, "record": row_id, "crm": each.ref.crm, "kind": each.ref.kind, "ref_id": each.ref.id,
             "crm_group": each.group, "before": dump_json(dict(each.before)), "after": dump_json(dict(each.after)),
-            "because": each.because, "state": state, "at": now,
+            "because": "" if each.because == each.after.get("reason") else each.because, "state": state, "at": now,
+            "is_move": not MOVED.isdisjoint(each.after),
         }
         for row_id, each in changes
     ]  # fmt: skip
@@ -380,7 +385,13 @@ def rows_of(connection: Connection, run_id: str, most: int | None = None) -> Ite
 def _row(each: Any) -> JournalRow:
     ref = Ref(each.crm, each.kind, each.ref_id)
     before, after = orjson.loads(each.before), orjson.loads(each.after)
-    return JournalRow(each.id, each.record, Change(ref, before, after, each.because, each.crm_group))
+    because = tell_because(each.because, after)
+    return JournalRow(each.id, each.record, Change(ref, before, after, because, each.crm_group))
+
+
+def tell_because(stored: str, after: Mapping[str, Scalar | None]) -> str:
+    """Why a change was made. The reason of a score is kept once, where the change writes it."""
+    return stored or str(after.get("reason") or "")
 
 
 def mark_changes(connection: Connection, ids: Sequence[int], state: str, now: int, reason: str = "") -> None:
@@ -425,12 +436,14 @@ def record_written(connection: Connection, rows: Sequence[JournalRow], now: int)
             for name, value in plain.items()
             if not is_same(before := getattr(holding, name), value)
         ]
+        current = _without_none(orjson.loads(holding.current) | after)
         updates.append(
             {
                 "row_id": row.record,
                 "now_stage": plain.get("stage", holding.stage),
                 "now_owner": plain.get("owner", holding.owner),
-                "now_current": dump_json(_without_none(orjson.loads(holding.current) | after)),
+                "now_current": dump_json(current),
+                "now_band": held_band(current),
                 "now_last_written": written,
                 "again": orjson.loads(holding.on_hold or "{}").get("whole", False),
                 "still_on_hold": _still_on_hold(holding.on_hold, row.change),
@@ -446,6 +459,7 @@ def record_written(connection: Connection, rows: Sequence[JournalRow], now: int)
                 stage=bindparam("now_stage"),
                 owner=bindparam("now_owner"),
                 current=bindparam("now_current"),
+                band=bindparam("now_band"),
                 last_written=bindparam("now_last_written"),
                 attempts=bindparam("now_attempts"),
                 on_hold=bindparam("still_on_hold"),

@@ -2,44 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from typing import NamedTuple
 
-import orjson
 from sqlalchemy import Connection, and_, case, func, or_, select
 
-from crmsync.model import Scalar
 from crmsync.store.journal import PARTLY, PLANS, UPDATED
 from crmsync.store.schema import LIVE, change, owner, person, record, run
-from crmsync.store.sql import plain_rows
+from crmsync.store.sql import json_value, plain_rows
 
 
 class Move(NamedTuple):
-    """A field of somebody's record that a run wrote, before and after."""
+    """The stage or band of somebody's record before and after a run moved it."""
 
     person: int
-    name: str
-    email: str
-    before: Scalar | None
-    after: Scalar | None
+    before: str | None
+    after: str | None
 
 
-def read_moves(connection: Connection, field: str, since: int) -> Iterator[Move]:
-    """What runs that began since an instant (milliseconds) wrote to a field, the latest first."""
+def read_moves(connection: Connection, field: str, since: int) -> list[Move]:
+    """What runs that began since an instant (milliseconds) wrote to the field `stage` or `band`, the latest first."""
     it, of, key = change.c, record.c, f'"{field}":'
     lately = select(run.c.id).where(run.c.started >= since, run.c.verdict.not_in(PLANS))
     taken = it.state.in_((UPDATED, PARTLY)) & it.after.contains(key, autoescape=True)
     query = (
-        select(of.person, of.name, of.emails, it.before, it.after)
+        select(of.person, json_value(connection, it.before, field), json_value(connection, it.after, field))
         .join(record, of.id == it.record)
-        .where(it.run.in_(lately), taken, ~it.refused.contains(key, autoescape=True), of.person.is_not(None))
+        .where(it.is_move, it.run.in_(lately), taken)
+        .where(~it.refused.contains(key, autoescape=True), of.person.is_not(None))
         .order_by(it.id.desc())
     )
-    for person_id, name, emails, before, after in plain_rows(connection, query):
-        was, becomes = orjson.loads(before), orjson.loads(after)
-        if field in becomes:
-            email = next(iter(orjson.loads(emails)), "")
-            yield Move(person_id, name, email, was.get(field), becomes[field])
+    return [Move(*row) for row in plain_rows(connection, query)]
 
 
 def count_unowned(connection: Connection, nobody: Collection[str], bands: Collection[str]) -> tuple[int, int]:

@@ -10,6 +10,8 @@ import orjson
 from sqlalchemy import Connection, distinct, func, select
 
 from crmsync.model import Ref, Scalar
+from crmsync.store.journal import tell_because
+from crmsync.store.ledgers import ledger_reader
 from crmsync.store.schema import LIVE, change, owner, person, record
 from crmsync.store.sql import IN_LIST, id_range, in_chunks, plain_rows
 
@@ -61,19 +63,20 @@ def planned_people(connection: Connection, run_id: str) -> Iterator[list[Planned
 
 
 def _planned_record(row: tuple[Any, ...]) -> PlannedRecord:
-    person_id, crm, kind, ref_id, name, emails, stage, owner_id, total, before, after, *whys = row
+    person_id, crm, kind, ref_id, name, emails, stage, owner_id, total, before, after, because, *whys = row
     addresses = orjson.loads(emails)
     changed = (orjson.loads(before), orjson.loads(after)) if after else ({}, {})
     email = addresses[0] if addresses else ""
-    texts = (why or "" for why in whys)
+    texts = (tell_because(because or "", changed[1]), *(why or "" for why in whys))
     return PlannedRecord(person_id, Ref(crm, kind, ref_id), name, email, stage, owner_id, total or 0, *changed, *texts)
 
 
 def rescored_people(connection: Connection, run_id: str) -> Iterator[list[PersonLines]]:
     """Everybody whose score a run stored, by person, some thousands at a time; those left out have no lines."""
-    query = select(person.c.id, person.c.total, person.c.lines).where(person.c.scored_run == run_id)
+    query, read = select(person.c.id, person.c.total, person.c.ledger), ledger_reader(connection)
+    query = query.where(person.c.scored_run == run_id)
     for rows in in_chunks(plain_rows(connection, query.order_by(person.c.id)), IN_LIST):
-        yield [PersonLines(row[0], row[1], dict(orjson.loads(row[2]))) for row in rows]
+        yield [PersonLines(row[0], row[1], read(row[2])) for row in rows]
 
 
 class ScoredPerson(NamedTuple):
@@ -87,18 +90,19 @@ class ScoredPerson(NamedTuple):
 
 def scored_people(connection: Connection) -> Iterator[list[ScoredPerson]]:
     """Everybody who has a live record and a score, by person, some thousands at a time; not those left out."""
-    alive = select(record.c.person).where(LIVE)
-    query = select(person.c.id, person.c.total, person.c.band, person.c.lines).where(
+    alive, read = select(record.c.person).where(LIVE), ledger_reader(connection)
+    query = select(person.c.id, person.c.total, person.c.band, person.c.ledger).where(
         person.c.excluded == "", person.c.id.in_(alive)
     )
     for rows in in_chunks(plain_rows(connection, query.order_by(person.c.id)), IN_LIST):
-        yield [ScoredPerson(row[0], row[1], row[2], dict(orjson.loads(row[3]))) for row in rows]
+        yield [ScoredPerson(row[0], row[1], row[2], read(row[3])) for row in rows]
 
 
 def lines_of_people(connection: Connection, people: Sequence[int]) -> dict[int, PersonLines]:
     """What these people (ascending) last scored, of those who have a score."""
-    query = select(person.c.id, person.c.total, person.c.lines).where(id_range(person.c.id, people))
-    return {row[0]: PersonLines(row[0], row[1], dict(orjson.loads(row[2]))) for row in plain_rows(connection, query)}
+    query, read = select(person.c.id, person.c.total, person.c.ledger), ledger_reader(connection)
+    rows = plain_rows(connection, query.where(id_range(person.c.id, people)))
+    return {row[0]: PersonLines(row[0], row[1], read(row[2])) for row in rows}
 
 
 def call_people(connection: Connection, people: Sequence[int]) -> dict[int, tuple[str, str]]:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import JSON, Connection, and_, case, cast, distinct, func, or_, select, union
+from sqlalchemy import Connection, and_, case, distinct, func, or_, select, union
 
 from crmsync.identity.matching import MAIL, normal_email
 from crmsync.identity.names import name_words
@@ -17,6 +17,7 @@ from crmsync.store.schema import (
     LIVE,
     ON_HOLD,
     OPEN,
+    REPLACED,
     account,
     activity,
     alias,
@@ -29,7 +30,7 @@ from crmsync.store.schema import (
     record,
     run,
 )
-from crmsync.store.sql import begins_with, distinct_pairs, plain_rows
+from crmsync.store.sql import begins_with, distinct_pairs, json_value, plain_rows, unindexed
 
 NONE = {"account": "", "records": 0, "not_matched": 0, "on_hold": 0, "pending_updates": 0}
 """What is counted of a CRM, before anything is."""
@@ -212,21 +213,18 @@ def names_of(connection: Connection, row_ids: Sequence[int]) -> dict[int, NamedR
 
 def crm_counts(connection: Connection) -> dict[str, dict[str, Any]]:
     """For each CRM its account, and how many live records it has, not matched ones, ones on hold, pending updates."""
-    live = ~or_(record.c.gone, record.c.merged_into != "", record.c.converted_into != "")
-    query = (
-        select(
-            record.c.crm,
-            func.sum(case((live, 1), else_=0)),
-            func.sum(case((live & record.c.ambiguous, 1), else_=0)),
-        )
-        .where(record.c.known)
-        .group_by(record.c.crm)
-    )
+    there = record.c.known, ~record.c.gone, record.c.merged_into == "", record.c.converted_into == ""
+    # Two counts, because each has an index of its own that holds all that it asks for.
+    crm = unindexed(record.c.crm)
+    live = select(crm, func.count()).where(LIVE).group_by(crm)
+    ambiguous = select(crm, func.count()).where(REPLACED, record.c.ambiguous, *there).group_by(crm)
     found: dict[str, dict[str, Any]] = {}
     for crm, number in connection.execute(select(account.c.crm, account.c.account)):
         found.setdefault(crm, dict(NONE))["account"] = number
-    for crm, records, not_matched in connection.execute(query):
-        found.setdefault(crm, dict(NONE)).update(records=int(records or 0), not_matched=int(not_matched or 0))
+    for counted, names in ((live, ("records",)), (ambiguous, ("records", "not_matched"))):
+        for of, many in plain_rows(connection, counted):
+            for name in names:
+                found.setdefault(of, dict(NONE))[name] += int(many)
     # By what no index has: else SQLite reads everybody in its order, and not those few whom an index of their own has.
     on_hold = select(func.min(record.c.crm), func.count()).where(ON_HOLD).group_by(record.c.crm.concat(""))
     pending = select(change.c.crm, func.count(distinct(change.c.record))).where(PENDING).group_by(change.c.crm)
@@ -246,14 +244,14 @@ def stage_counts(connection: Connection) -> list[tuple[str, str, str, int]]:
 
 def held_bands(connection: Connection) -> dict[str, int]:
     """People by the band that the CRMs hold of them; who has two in two CRMs is counted in both."""
-    band = _json_value(connection, record.c.current, "band")
-    query = select(band, func.count(distinct(record.c.person))).where(LIVE).group_by(band)
-    return {name: number for name, number in connection.execute(query) if name}
+    held = select(record.c.person, record.c.band).where(LIVE).distinct().subquery()
+    query = select(held.c.band, func.count(held.c.person)).group_by(held.c.band)
+    return {name: int(number) for name, number in plain_rows(connection, query) if name}
 
 
 def waiting_bands(connection: Connection) -> dict[str, int]:
     """People by the band that pending updates and plans that wait for approval would bring them."""
-    band = _json_value(connection, change.c.after, "band")
+    band = json_value(connection, change.c.after, "band")
     waiting = change.c.run.in_(select(run.c.id).where(run.c.verdict.in_((WAITING, APPROVED))))
     # Each by an index of its own, and not one OR, which reads every change that there ever was.
     meant = union(select(change.c.id).where(PENDING), select(change.c.id).where(waiting))
@@ -266,16 +264,9 @@ def waiting_bands(connection: Connection) -> dict[str, int]:
 def replanned_bands(connection: Connection, run_id: str) -> dict[str, int]:
     """People by the band that the state has for them, of those whose band a run or plan changes in a CRM."""
     moved = select(record.c.person).join(change, change.c.record == record.c.id)
-    moved = moved.where(LIVE, change.c.run == run_id, _json_value(connection, change.c.after, "band").is_not(None))
+    moved = moved.where(LIVE, change.c.run == run_id, json_value(connection, change.c.after, "band").is_not(None))
     query = select(person.c.band, func.count()).where(person.c.excluded == "", person.c.id.in_(moved))
     return {name: number for name, number in connection.execute(query.group_by(person.c.band)) if name}
-
-
-def _json_value(connection: Connection, column: Any, name: str) -> Any:
-    """One value of a column that holds JSON, as text."""
-    if connection.dialect.name == "postgresql":
-        return cast(column, JSON)[name].as_string()
-    return func.json_extract(column, f"$.{name}")
 
 
 class RecordRefusal(NamedTuple):

@@ -9,9 +9,14 @@ from sqlalchemy import Connection, delete, or_, select, update
 
 from crmsync.identity.matching import MAIL
 from crmsync.identity.names import name_words
-from crmsync.model import Ref
+from crmsync.model import Ref, Scalar
 from crmsync.store.schema import alias, identity, name_word, record, score_input
 from crmsync.store.sql import one_of, plain_rows, unindexed, upsert, write_many
+
+
+def held_band(current: Mapping[str, Scalar]) -> str:
+    """The band among the score fields that a CRM has of a record; `""` without one."""
+    return str(current.get("band") or "")
 
 
 def rows_by_ref(connection: Connection, refs: Iterable[Ref]) -> dict[Ref, dict[str, Any]]:

@@ -138,6 +138,7 @@ record = Table(
     Column("stage", Text),
     Column("owner", Text),
     Column("current", Text, nullable=False, server_default="{}"),  # our score fields as the CRM has them
+    Column("band", Text, nullable=False, server_default=""),  # the band among these, for counting
     Column("last_written", Text, nullable=False, server_default="{}"),  # what we last wrote, stage and owner too
     Column("overrides", Text, nullable=False, server_default="{}"),  # field → when a person's change was noticed
     Column("on_hold", Text, nullable=False, server_default=""),  # the change the CRM will not take, and why
@@ -188,7 +189,8 @@ SCORED = record.c.current != literal_column("'{}'")
 """Records that carry score fields of ours."""
 
 # Each in the very words of the statements that it serves.
-Index("ix_record_live", record.c.person, record.c.crm, sqlite_where=LIVE, postgresql_where=LIVE)
+COUNTED = record.c.person, record.c.band, record.c.crm, record.c.owner
+Index("ix_record_live", *COUNTED, sqlite_where=LIVE, postgresql_where=LIVE)
 Index("ix_record_scored", record.c.crm, sqlite_where=and_(LIVE, SCORED), postgresql_where=and_(LIVE, SCORED))
 
 tombstone = Table(
@@ -336,6 +338,14 @@ score_input = Table(
     Column("events", LargeBinary, nullable=False),  # (at, fact) pairs of uint32, little-endian, ascending
 )
 
+line_name = Table(
+    "line_name",  # what ledgers call a line, once for all of them
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("name", Text, nullable=False),
+    UniqueConstraint("name"),
+)
+
 person = Table(
     "person",
     metadata,
@@ -349,8 +359,8 @@ person = Table(
     Column("plan", Text, nullable=False),
     Column("scored_at", BigInteger, nullable=False),
     Column("scored_run", Text, nullable=False),
-    Column("lines", Text, nullable=False),  # JSON: [[rule, hundredths], …], sums to total
-    Column("was", Text, nullable=False, server_default=""),  # the lines before, for "what changed"
+    Column("ledger", LargeBinary),  # packed: see `ledgers`; sums to total
+    Column("ledger_before", LargeBinary),  # for "what changed"; NULL where there was none, or it was erased
     Column("stage_why", Text, nullable=False, server_default=""),  # what was decided of the stage, and of the owner
     Column("owner_why", Text, nullable=False, server_default=""),
     Column("waiting", Text, nullable=False, server_default=""),  # why they wait for an owner
@@ -443,7 +453,7 @@ stage_entry = Table(
     Column("total", BigInteger, nullable=False),  # hundredths, as are the next two
     Column("fit", BigInteger, nullable=False),
     Column("behavior", BigInteger, nullable=False),
-    Column("lines", Text, nullable=False),  # JSON: [[rule, hundredths], …], sums to total; "" once they are erased
+    Column("ledger", LargeBinary),  # packed: see `ledgers`; sums to total; NULL once it is erased
     Column("model", Text, nullable=False),
     Column("owner", Text, nullable=False),  # an address; "" without one
 )
@@ -643,12 +653,14 @@ change = Table(
     Column("crm_group", Text, nullable=False, server_default=""),
     Column("before", Text, nullable=False),
     Column("after", Text, nullable=False),
-    Column("because", Text, nullable=False),
+    Column("because", Text, nullable=False),  # "" where it is the reason that is written, in `after`
     Column("state", Text, nullable=False),  # planned, sent, updated, partly, rejected, edited, unknown
     Column("refused", Text, nullable=False, server_default="{}"),  # of a partly updated record: field → reason
     Column("reason", Text, nullable=False, server_default=""),
     Column("at", BigInteger, nullable=False),
     Column("overridden_at", BigInteger),  # when it was noticed that a user moved the stage of it back
+    Column("is_move", Boolean, nullable=False, server_default=false()),  # into another stage or band
+    Index("ix_change_move", "run", sqlite_where=text("is_move = 1"), postgresql_where=text("is_move")),
     Index("ix_change_run", "run", "crm", "state", "id"),
     Index("ix_change_record", "record"),
     Index(

@@ -45,14 +45,14 @@ PEOPLE_AT_ONCE = 25_000
 
 
 class StoredScore(NamedTuple):
-    """What the last run found of a person: `lines`, `was` and `cool_downs` as JSON text, `due` in seconds.
+    """What the last run found of a person: the ledgers packed, `cool_downs` as JSON text, `due` in seconds.
 
     `excluded` says why they are left out, `waiting` why they have no owner.
     """
 
     band: str
-    lines: str
-    was: str
+    ledger: bytes
+    ledger_before: bytes | None
     due: int
     plan: str
     excluded: str = ""
@@ -112,16 +112,17 @@ def set_model(connection: Connection, people: Sequence[int], model: str, plan: s
 
 
 def save_scores(connection: Connection, rows: list[dict[str, Any]], before: Mapping[int, StoredScore]) -> None:
-    """Store what the people scored; all columns but `was` are given, `lines` as JSON text."""
+    """Store what the people scored; all columns but the ledger before are given."""
     for some in in_chunks(rows, IN_LIST):
-        upsert(connection, person, [{**row, "was": _was(before.get(row["id"]), row["lines"])} for row in some])
+        told = [{**row, "ledger_before": _ledger_before(before.get(row["id"]), row["ledger"])} for row in some]
+        upsert(connection, person, told)
 
 
-def _was(before: StoredScore | None, lines: str) -> str:
+def _ledger_before(before: StoredScore | None, ledger: bytes) -> bytes | None:
     if before is None:
-        return ""
-    # An unchanged score keeps the lines before it, or "what changed" would have no answer in the next run.
-    return before.was if before.lines == lines else before.lines
+        return None
+    # An unchanged score keeps the ledger before it, or "what changed" would have no answer in the next run.
+    return before.ledger_before if before.ledger == ledger else before.ledger
 
 
 def live_contacts(connection: Connection, people: Sequence[int]) -> list[Holding]:

@@ -9,7 +9,20 @@ from operator import itemgetter
 from typing import Any, TypeVar
 
 import orjson
-from sqlalchemy import BigInteger, Boolean, Connection, Dialect, FunctionElement, Integer, Text, bindparam, func, select
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Connection,
+    Dialect,
+    FunctionElement,
+    Integer,
+    Text,
+    bindparam,
+    cast,
+    func,
+    select,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import Table
@@ -160,6 +173,13 @@ def distinct_pairs(connection: Connection, first: Any, second: Any, *where: Any)
     for this in list_values(first, *where):
         for that in list_values(second, *where, first == this):
             yield this, that
+
+
+def json_value(connection: Connection, column: Any, name: str) -> Any:
+    """One value of a column that holds JSON, as text."""
+    if connection.dialect.name == "postgresql":
+        return cast(column, JSON)[name].as_string()
+    return func.json_extract(column, f"$.{name}")
 
 
 def read_column(connection: Connection, wanted: Any, where: Any, values: Collection[Any], *conditions: Any) -> set[Any]:

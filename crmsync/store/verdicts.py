@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
+from crmsync.store.ledgers import ledger_reader
 from crmsync.store.schema import INCLUDED, LIVE, owner, person, record, verdict
 from crmsync.store.sql import IN_LIST, in_chunks, plain_rows, upsert
 
@@ -33,10 +34,10 @@ def read_sampling_frame(connection: Connection) -> SamplingFrame:
     )
 
 
-def read_lines(connection: Connection, people: Collection[int]) -> dict[int, str]:
-    """The lines (JSON) of the scores of some people."""
-    query = select(person.c.id, person.c.lines).where(person.c.id.in_(people))
-    return {row[0]: row[1] for row in plain_rows(connection, query)}
+def read_lines(connection: Connection, people: Collection[int]) -> dict[int, dict[str, int]]:
+    """The points (hundredths) of each line of the scores of some people."""
+    query, read = select(person.c.id, person.c.ledger), ledger_reader(connection)
+    return {row[0]: read(row[1]) for row in plain_rows(connection, query.where(person.c.id.in_(people)))}
 
 
 def read_owners_of(connection: Connection, people: Collection[int]) -> dict[int, str]:

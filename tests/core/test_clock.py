@@ -41,6 +41,7 @@ from tests.support.demo import SECRETS, environment
 from tests.support.make import NOW, apply_plan, contact, work
 from tests.support.processes import read_until
 from tests.support.salesforce import connect as salesforce
+from tests.support.state import ledgers
 
 DAYS = timedelta(days=20)
 DECAY = {"guard": {"scores": 1.0, "bands": 1.0, "stages": 1.0, "owners": 1.0}}
@@ -219,7 +220,8 @@ def test_a_jwt_by_a_wrong_clock_is_made_again_by_salesforces(sandbox, now, monke
 
 def scores(state):
     """What everybody scored, and in the CRM."""
-    return {row["id"]: (row["total"], row["band"], row["lines"]) for row in rows(state, schema.person)}
+    lines = ledgers(state)
+    return {row["id"]: (row["total"], row["band"], lines[row["id"]]) for row in rows(state, schema.person)}
 
 
 def test_R37_scores_of_a_clock_that_was_ahead_are_mended_by_the_next_run(state, tmp_path):

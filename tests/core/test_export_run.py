@@ -1,6 +1,5 @@
 """An export is of one instant, and an import of it is the same state, on each database."""
 
-import json
 import threading
 from contextlib import closing
 from datetime import timedelta
@@ -23,6 +22,7 @@ from crmsync.store.exported import MOVED
 from crmsync.store.restoring import restore_state
 from tests.support.cycles import world
 from tests.support.make import MODEL, NOW, activity, config, contact, new_sqlite, work
+from tests.support.state import ledgers as state_ledgers
 
 STEADY = MODEL.replace('window = "60d"\n', 'window = "60d"\ndecay = { half_life = "20d" }\n')
 """Points that decay, so that it matters as of when somebody is scored, and whether a clock stands still."""
@@ -58,9 +58,10 @@ def rows_of(state):
 
 
 def stored(state):
+    lines = state_ledgers(state)
     with state.read() as reading:
         return {
-            row.id: (row.total / 100, [(line, points / 100) for line, points in json.loads(row.lines)])
+            row.id: (row.total / 100, [(line, points / 100) for line, points in lines[row.id].items()])
             for row in reading.execute(select(schema.person))
         }
 

@@ -48,7 +48,7 @@ def enter_line(state, at, people, accepted, first):
     for number in range(people):
         entry = {
             "person": first + number, "run": "r", "at": to_ms(at + number * step), "stage": "", "band": "mql",
-            "total": 6000, "fit": 0, "behavior": 6000, "lines": "[]", "model": "m", "owner": "",
+            "total": 6000, "fit": 0, "behavior": 6000, "ledger": b"", "model": "m", "owner": "",
         }  # fmt: skip
         rows.append(entry)
         if number < accepted:

@@ -22,6 +22,7 @@ from crmsync.reporting.status import status_document
 from crmsync.reporting.versions import accepted_document
 from crmsync.store import schema
 from crmsync.store.cursors import read_cursor
+from crmsync.store.ledgers import ledger_reader
 from tests.support import make
 from tests.support.cycles import balanced, two_crms
 from tests.support.make import MODEL, NOW, activity, config, contact, crm, work
@@ -239,7 +240,8 @@ def test_a_run_keeps_each_entry_once_with_score_lines_model_and_owner(state):
     assert entries(state) == [(1, "mql", "mql", 6500, "ann@acme.example")]
     (row,) = rows(state, schema.stage_entry)
     assert row["model"] == SETTINGS.model_hash()
-    assert "Demo requested" in row["lines"]
+    with state.read() as reading:
+        assert "Demo requested" in ledger_reader(reading)(row["ledger"])
     hubspot.edit(replace(hubspot.records[BO], stage="mql"))
     run(state, hubspot, salesforce, at=NOW + 2 * HOUR)
     assert entries(state)[1:] == [(2, "mql", "cold", 1500, "")]

@@ -11,6 +11,7 @@ from sqlalchemy import delete, select, update
 from crmsync.config import load
 from crmsync.store import schema
 from crmsync.store.database import open_existing_store
+from crmsync.store.ledgers import ledger_reader
 from tests.support.commands import crmsync, settings_alone
 from tests.support.demo import REPS, SECRETS, write_config
 
@@ -34,9 +35,10 @@ def stored(path):
     """The scores that the state holds: by person, with their lines in points."""
     with closing(open_existing_store(load(path).state.url)) as store, store.read() as reading:
         rows = reading.execute(select(schema.person).where(schema.person.c.excluded == "")).all()
+        read = ledger_reader(reading)
     return {
         each.id: (each.fit / 100, each.behavior / 100, each.total / 100, each.band,
-                  [(line, points / 100) for line, points in json.loads(each.lines)])
+                  [(line, points / 100) for line, points in read(each.ledger).items()])
         for each in rows
     }  # fmt: skip
 

@@ -55,7 +55,7 @@ def fill(store, *contacts, activities=()):
         refresh_people(tx, partial(match_people, shared_address_limit=5, shared_mailboxes=("info",)))
         people = tx.scalars(select(schema.record.c.person).distinct().where(schema.LIVE)).all()
         blank = dict.fromkeys(("fit", "behavior", "total", "due", "scored_at"), 0)
-        texts = {"band": "cold", "model": "", "plan": "", "scored_run": "r1", "lines": "[]"}
+        texts = {"band": "cold", "model": "", "plan": "", "scored_run": "r1", "ledger": b""}
         if people:
             tx.execute(schema.person.insert(), [{"id": each, **blank, **texts} for each in people])
 

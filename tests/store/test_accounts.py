@@ -21,7 +21,7 @@ from tests.support.make import NOW, activity, contact
 from tests.support.state import save
 
 SINCE = int((NOW - timedelta(days=7)).timestamp())
-BLANK = {"due": 0, "scored_at": 0, "model": "", "plan": "", "scored_run": "r1", "lines": "[]"}
+BLANK = {"due": 0, "scored_at": 0, "model": "", "plan": "", "scored_run": "r1", "ledger": b""}
 
 
 def fill(state, *contacts, activities=(), excluded=()):

@@ -13,6 +13,7 @@ from crmsync.store import journal, schema
 from crmsync.store.database import open_store
 from crmsync.store.forgetting import forget_records
 from crmsync.store.hand_offs import NewEntry, save_entries
+from crmsync.store.ledgers import ENTRY
 from crmsync.store.opportunities import begin_full_outcomes, end_full_outcomes, save_opportunities
 from crmsync.store.outcomes import LOST, OPEN, WON, OutcomeNames, first_entries, read_deals
 from crmsync.store.queries import find_contacts
@@ -184,12 +185,13 @@ def test_of_an_erased_record_no_opportunity_knows(state):
     assert [row["ref_id"] for row in rows(state, schema.opportunity_record)] == ["2"]
 
 
+SECRET = ENTRY.pack(1, 500)
+
+
 def keep_entry(state, person, at=0):
     with state.begin() as tx:
         lines = {"fit": 0, "behavior": 500, "total": 500, "band": "mql", "due": 0, "model": "m", "plan": "p"}
-        tx.execute(
-            schema.person.insert().values(id=person, scored_at=0, scored_run="r", lines='[["Secret",500]]', **lines)
-        )
+        tx.execute(schema.person.insert().values(id=person, scored_at=0, scored_run="r", ledger=SECRET, **lines))
         save_entries(tx, "r1", at, "m1", [NewEntry(person, "mql", "ann@acme.example")])
 
 
@@ -198,7 +200,7 @@ def test_an_entry_into_a_stage_is_kept_with_the_score_that_decided_it(state):
     (row,) = rows(state, schema.stage_entry)
     assert {**row, "id": 0} == {
         "id": 0, "person": 7, "run": "r1", "at": 5, "stage": "mql", "band": "mql", "total": 500, "fit": 0,
-        "behavior": 500, "lines": '[["Secret",500]]', "model": "m1", "owner": "ann@acme.example",
+        "behavior": 500, "ledger": SECRET, "model": "m1", "owner": "ann@acme.example",
     }  # fmt: skip
 
 
@@ -208,7 +210,7 @@ def test_entries_go_with_who_is_forgotten_and_lose_their_lines_with_who_is_delet
     keep_entry(state, 1)
     keep_entry(state, 2)
     save(state, contact(2, gone=True))
-    assert [row["lines"] for row in rows(state, schema.stage_entry)] == ['[["Secret",500]]', ""]
+    assert [row["ledger"] for row in rows(state, schema.stage_entry)] == [SECRET, None]
     with state.begin() as tx:
         forget_records(tx, [1])
     assert [row["person"] for row in rows(state, schema.stage_entry)] == [2]

@@ -10,6 +10,7 @@ from crmsync.cycle import run_cycle
 from crmsync.model import Ref
 from crmsync.store import schema
 from tests.support.make import MODEL, NOW, activity, config, contact, crm, work
+from tests.support.state import ledgers
 
 
 def two_crms():
@@ -59,8 +60,9 @@ def world(seed, people=40):
 
 
 def totals(state):
+    lines = ledgers(state)
     with state.read() as reading:
-        return {row.id: (row.total, row.fit, row.lines) for row in reading.execute(select(schema.person))}
+        return {row.id: (row.total, row.fit, lines[row.id]) for row in reading.execute(select(schema.person))}
 
 
 def after_pull(of, act):

@@ -39,6 +39,7 @@ from crmsync.store import copy as copy_module
 from crmsync.store import database as database_module
 from crmsync.store import journal, schema
 from crmsync.store.database import STANDBY_POLL, Store, WriterStop, open_store
+from crmsync.store.ledgers import ENTRY
 from crmsync.store.lock import Lock, PostgresLock, lock_of
 from crmsync.store.sql import to_ms
 from crmsync.work import Work
@@ -937,8 +938,8 @@ class Simulation:
         demand(not left, "the_journal_has_nothing_open", left)
         demand("running" not in runs.values(), "no_run_is_left_running", runs)
         for row in self._rows(schema.person):
-            lines = orjson.loads(row["lines"])
-            demand(sum(points for _name, points in lines) == row["total"], "every_line_adds_up", row)
+            points = sum(points for _line, points in ENTRY.iter_unpack(row["ledger"]))
+            demand(points == row["total"], "every_line_adds_up", row)
         self._check_records(result, strictly=strictly)
 
     def _check_records(self, result: Result, *, strictly: bool) -> None:

@@ -5,7 +5,9 @@ from pathlib import Path
 import psycopg
 from sqlalchemy import select
 
+from crmsync.store import schema
 from crmsync.store.contacts import save_contacts
+from crmsync.store.ledgers import ledger_reader
 from tests.support.make import NOW
 
 
@@ -17,6 +19,15 @@ def save(state, *contacts, run="r1"):
 def rows(state, table):
     with state.read() as reading:
         return [row._asdict() for row in reading.execute(select(table))]
+
+
+def ledgers(state):
+    """The points of each line of everybody's score, by the names of the lines: each state has its own numbers."""
+    with state.read() as reading:
+        read = ledger_reader(reading)
+        return {
+            who: read(ledger) for who, ledger in reading.execute(select(schema.person.c.id, schema.person.c.ledger))
+        }
 
 
 def is_postgres(url):
