@@ -61,7 +61,7 @@ def stored(state):
     lines = state_ledgers(state)
     with state.read() as reading:
         return {
-            row.id: (row.total / 100, [(line, points / 100) for line, points in lines[row.id].items()])
+            row.id: (row.total / 100, [(line, points / 100) for line, points in lines[row.id]])
             for row in reading.execute(select(schema.person))
         }
 

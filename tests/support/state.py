@@ -24,10 +24,8 @@ def rows(state, table):
 def ledgers(state):
     """The points of each line of everybody's score, by the names of the lines: each state has its own numbers."""
     with state.read() as reading:
-        read = ledger_reader(reading)
-        return {
-            who: read(ledger) for who, ledger in reading.execute(select(schema.person.c.id, schema.person.c.ledger))
-        }
+        read, people = ledger_reader(reading), select(schema.person.c.id, schema.person.c.ledger)
+        return {who: tuple(read(ledger).items()) for who, ledger in reading.execute(people)}
 
 
 def is_postgres(url):
