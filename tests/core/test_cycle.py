@@ -5,6 +5,7 @@ import threading
 from dataclasses import replace
 from datetime import timedelta
 
+import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -715,6 +716,8 @@ def test_laws_1_4_7_8_hold_in_any_world(tmp_path_factory, seed, people):
     again = run_cycle(work(state, *crms, now=NOW + timedelta(minutes=15)))
     assert all(counts.planned == 0 for counts in again.crms.values())  # 1
     assert [change for each in crms for change in each.writes] == written
+    for row in stored(state, schema.record):
+        assert row["band"] == orjson.loads(row["current"]).get("band", "")
     state.close()
 
 
