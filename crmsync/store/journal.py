@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import Connection, bindparam, case, delete, func, select, update
+from sqlalchemy import Boolean, Connection, bindparam, delete, func, or_, select, update
 
 from crmsync.model import Change, Ref, Scalar
 from crmsync.store.edits import edit_row, is_same, moved_row
@@ -345,7 +345,7 @@ def open_rows(
         .order_by(change.c.id)
         .limit(most)
     )
-    return [_row(each) for each in connection.execute(query)]
+    return [_row(each) for each in connection.execute(query).all()]
 
 
 def last_full_pull(connection: Connection, now: int) -> int | None:
@@ -452,21 +452,18 @@ def record_written(connection: Connection, rows: Sequence[JournalRow], now: int)
             }
         )
     if updates:
-        connection.execute(
-            update(record)
-            .where(record.c.id == bindparam("row_id"))
-            .values(
-                stage=bindparam("now_stage"),
-                owner=bindparam("now_owner"),
-                current=bindparam("now_current"),
-                band=bindparam("now_band"),
-                last_written=bindparam("now_last_written"),
-                attempts=bindparam("now_attempts"),
-                on_hold=bindparam("still_on_hold"),
-                dirty=case((bindparam("again"), True), else_=record.c.dirty),
-            ),
-            updates,
+        statement = update(record).where(record.c.id == bindparam("row_id"))
+        statement = statement.values(
+            stage=bindparam("now_stage"),
+            owner=bindparam("now_owner"),
+            current=bindparam("now_current"),
+            band=bindparam("now_band"),
+            last_written=bindparam("now_last_written"),
+            attempts=bindparam("now_attempts"),
+            on_hold=bindparam("still_on_hold"),
+            dirty=or_(record.c.dirty, bindparam("again", type_=Boolean)),
         )
+        write_many(connection, statement, updates)
     upsert(connection, past_field, past)
     # Rules may read the stage.
     drop_score_inputs(connection, [row.record for row in rows if "stage" in row.change.after])
@@ -498,7 +495,7 @@ def _holdings(connection: Connection, row_ids: Sequence[int]) -> dict[int, Any]:
             .add_columns(record.c.on_hold)
             .where(record.c.id.in_(some))
         )
-        found |= {row.id: row for row in connection.execute(query)}
+        found |= {row.id: row for row in connection.execute(query).all()}
     return found
 
 

@@ -233,7 +233,7 @@ def read_addresses(connection: Connection, people: Sequence[int]) -> dict[int, l
 def edited_contacts(connection: Connection, people: Sequence[int]) -> set[int]:
     """The records (row ids) of these people (ascending) for which an edit was not planned for yet."""
     query = select(record.c.id).where(record.c.edited, id_range(record.c.person, people))
-    return set(connection.scalars(query))
+    return {row_id for (row_id,) in plain_rows(connection, query)}
 
 
 class Decided(NamedTuple):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import cache
 from itertools import chain
 
 import numpy as np
@@ -24,15 +25,17 @@ def summarize_many(model: Model, scores: Scores, rows: Sequence[int] | NDArray[n
     """One sentence for each of some people: band and points, then what weighs most, rules net of decay and cap."""
     rows = np.asarray(rows, dtype=np.intp)
     names, nets = _nets(scores, rows)
-    order = np.argsort(-np.abs(nets), axis=0, kind="stable")
-    present = (nets != 0).sum(axis=0)
+    order = np.ascontiguousarray(np.argsort(-np.abs(nets), axis=0, kind="stable").T)
+    present = (nets != 0).sum(axis=0).tolist()
+    nets = np.ascontiguousarray(nets.T)
+
+    @cache  # many people have the same points by the same rule
+    def say(name: int, points: int) -> str:
+        return f"{names[name]} {format_points(points, '+')}"
+
     return [
-        truncate(
-            _sentence(
-                model, scores, int(row), [(names[each], int(nets[each, at])) for each in order[: present[at], at]]
-            )
-        )
-        for at, row in enumerate(rows)
+        truncate(_sentence(model, scores, row, map(say, ranked[:many].tolist(), given[ranked[:many]].tolist())))
+        for row, ranked, given, many in zip(rows.tolist(), order, nets, present, strict=True)
     ]
 
 
@@ -53,12 +56,12 @@ def _heading(line: Line) -> str:
     return line.about if line.sort in ("rule", "decay", "cap") else line.name
 
 
-def _sentence(model: Model, scores: Scores, row: int, parts: Sequence[tuple[str, int]]) -> str:
+def _sentence(model: Model, scores: Scores, row: int, parts: Iterable[str]) -> str:
     band = f"{model.band_names()[scores.band[row]]}, " if scores.band[row] >= 0 else ""
     head = f"{band}{count_of(to_points(int(scores.total[row])), 'point')}"
     back = [f"{line['rule']} ({line['why']})" for line in held_back(model, scores, row)]
     told, length = [], len(head)
-    for each in chain(back, (f"{name} {format_points(points, '+')}" for name, points in parts)):
+    for each in chain(back, parts):
         told.append(each)
         length += len(each)
         if length > LONGEST_REASON:  # the rest would be cut off
