@@ -335,15 +335,13 @@ def _verify(store: Store, connector: Connector, rows: Sequence[JournalRow], now:
         some = [row for row in some if row.change.ref in present]  # the others stay sent: the next run looks again
         lost = {row.id: unconfirmed_fields(row.change, it) for row in some if (it := present[row.change.ref])}
         taken = [row for row in some if row.id in lost and not lost[row.id]]
-        held = [Taken(row) for row in taken]
+        # `lost` has an entry for each record that is still there.
+        gone = [row for row in some if row.id not in lost]
         with store.begin() as writing:
-            for row in some:
-                # `lost` has an entry for each record that is still there.
-                if row.id not in lost:
-                    journal.mark_gone(writing, [row.record])
-                    journal.mark_changes(writing, [row.id], journal.EDITED, now, GONE_SINCE)
-                elif lost[row.id] and (rest := _lose(writing, row, lost[row.id], now, parks=not undoing)):
-                    held.append(rest)
+            journal.mark_gone(writing, [row.record for row in gone])
+            journal.mark_changes(writing, [row.id for row in gone], journal.EDITED, now, GONE_SINCE)
+            put_back = [(row, lost[row.id]) for row in some if lost.get(row.id)]
+            held = [*map(Taken, taken), *_lose(writing, put_back, now, parks=not undoing)]
         # A crash from here on leaves `taken` as sent, and `resolve_unknown` of the next run goes on with it.
         replaced = _give_back(connector, [each.row for each in held], theirs)
         with store.begin() as writing:
@@ -435,22 +433,29 @@ def _end_replaced(writing: Connection, taken: Taken, replaced: Mapping[str, Repl
         journal.respect_override(writing, row.record, theirs, now)
 
 
-def _lose(writing: Connection, row: JournalRow, lost: Mapping[str, object], now: int, *, parks: bool) -> Taken | None:
-    """The CRM did not keep these fields of a change. Returns the rest of it, if there is one."""
-    refused = {name: _unconfirmed(row.change, name, lost[name]) for name in lost}
-    reason = (
-        f"{row.change.ref.crm} accepted the change and did not keep it: "
-        f"{', '.join(refused[name] for name in sorted(refused))}; "
-        "look for a workflow, flow, assignment rule or sync that sets it"
-    )
-    taken = without_fields(row.change, set(lost))
-    journal.end_change(writing, row, journal.PARTLY if taken else journal.REJECTED, now, reason, refused)
-    if taken:
-        journal.record_written(writing, [row._replace(change=taken)], now)
-    left = without_fields(row.change, set(row.change.after) - set(lost))
-    if left and parks:
-        journal.park_change(writing, row._replace(change=left), reason, now, whole=False)
-    return Taken(row._replace(change=taken), refused, reason) if taken else None
+def _lose(
+    writing: Connection, rows: Sequence[tuple[JournalRow, Mapping[str, object]]], now: int, *, parks: bool
+) -> list[Taken]:
+    """The CRM did not keep some fields of these changes. Returns what is left of each of which something is."""
+    rest, parked = [], []
+    for row, lost in rows:
+        refused = {name: _unconfirmed(row.change, name, lost[name]) for name in lost}
+        reason = (
+            f"{row.change.ref.crm} accepted the change and did not keep it: "
+            f"{', '.join(refused[name] for name in sorted(refused))}; "
+            "look for a workflow, flow, assignment rule or sync that sets it"
+        )
+        taken = without_fields(row.change, set(lost))
+        journal.end_change(writing, row, journal.PARTLY if taken else journal.REJECTED, now, reason, refused)
+        if taken:
+            rest.append(Taken(row._replace(change=taken), refused, reason))
+        if left := without_fields(row.change, set(row.change.after) - set(lost)):
+            parked.append((row._replace(change=left), reason))
+    journal.record_written(writing, [each.row for each in rest], now)
+    # In this order: what is written ends what was on hold of a record.
+    for row, reason in parked if parks else ():
+        journal.park_change(writing, row, reason, now, whole=False)
+    return rest
 
 
 def _unconfirmed(change: Change, name: str, present: object) -> str:

@@ -119,12 +119,19 @@ def upsert(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any
     write_many(connection, statement, rows)
 
 
+FEW = 10
+"""Fewer rows than these are not worth it to compile a statement for them: SQLAlchemy keeps those that it has made."""
+
+
 def write_many(connection: Connection, statement: Any, rows: Sequence[Mapping[str, Any]]) -> None:
     """Execute a statement for each row of values, which all have the same keys: numbers, texts, bytes and booleans.
 
     The driver gets them as they are; what SQLAlchemy does with each value takes longer than SQLite to store it.
     """
     if not rows:
+        return
+    if len(rows) < FEW:
+        connection.execute(statement, [*rows])
         return
     compiled = statement.compile(dialect=connection.dialect, column_keys=list(rows[0]))
     given: Sequence[Any] = rows
