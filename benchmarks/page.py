@@ -29,7 +29,7 @@ from sqlalchemy import Connection, Table, make_url
 from connectors.serving import answer_calls, listen
 from crmsync.config import Config, config_class
 from crmsync.identity.names import name_words
-from crmsync.store import journal, schema
+from crmsync.store import run_journal, schema
 from crmsync.store.database import Store, open_store
 from crmsync.store.distribution import keep_distribution
 from crmsync.store.sql import to_ms
@@ -283,7 +283,7 @@ def main() -> None:
         store, begun = open_store(settings.state.url), time.perf_counter()
         try:
             with store.read() as reading:
-                is_filled = bool(journal.recent_runs(reading, 1))
+                is_filled = bool(run_journal.recent_runs(reading, 1))
             if not is_filled:
                 fill(store, given.people)
                 say(f"a state of {given.people:,} people filled in {time.perf_counter() - begun:.0f} s")

@@ -14,7 +14,7 @@ from crmsync.config import Config
 from crmsync.errors import Cancelled, ConfigError, CrmsyncError, StateError, Transient, Unavailable, describe_outage
 from crmsync.redaction import hide_secrets, secrets_of
 from crmsync.result import Counts, Result, Verdict
-from crmsync.store import journal
+from crmsync.store import journal, run_journal
 from crmsync.store.scores import band_counts
 from crmsync.work import Work
 
@@ -43,7 +43,7 @@ def begin_attempt(work: Work, run_id: str) -> Attempt:
 def open_run(work: Work, result: Result, command: str) -> None:
     text = work.config.decision_text()
     with work.store.begin() as writing:
-        journal.begin_run(writing, result.run, command, work.now_ms, hashes_of(work.config), text)
+        run_journal.begin_run(writing, result.run, command, work.now_ms, hashes_of(work.config), text)
 
 
 @contextmanager
@@ -130,7 +130,7 @@ def end_attempt(work: Work, attempt: Attempt, verdict: Verdict) -> Result:
     # By the time that passed, since the clock may be set during a run.
     ended = work.now_ms + int((time.monotonic() - attempt.begun) * 1000)
     with work.store.begin() as writing:
-        journal.end_run(writing, result.run, ended, verdict, result.as_json())
+        run_journal.end_run(writing, result.run, ended, verdict, result.as_json())
     return result
 
 

@@ -31,7 +31,7 @@ from crmsync.pull import pull_all, pull_first
 from crmsync.redaction import hide_secrets, secrets_of
 from crmsync.result import Result, WaitingPlan, new_run_id
 from crmsync.routing.sla import describe_breaches
-from crmsync.store import journal
+from crmsync.store import journal, run_journal
 from crmsync.store.copy import copy_state
 from crmsync.store.database import Store, wipe_log
 from crmsync.store.news import news_of_people, updated_people
@@ -79,7 +79,7 @@ def preview_run(work: Work, look: Look | None = None) -> Result:
     like `cycle`.
     """
     with work.store.read() as reading:
-        adopted = journal.adopted_config(reading)
+        adopted = run_journal.adopted_config(reading)
     first = Result(new_run_id(work.now))
     with ExitStack() as stack:
         if adopted is None and _entered(stack, work.store):
@@ -128,8 +128,8 @@ def _keep_preview(work: Work, copy: Store, result: Result, drafted: BuiltPlan) -
     written = {"kind": "preview", "reasons": drafted.reasons, "records": drafted.numbers, "seen": drafted.numbers}
     written["owners"] = owners
     with work.store.begin() as writing:
-        journal.keep_text(writing, hashes[1], work.config.decision_text(), work.now_ms)
-        journal.add_plan(writing, result.run, journal.PREVIEW, hashes, work.now_ms, written)
+        run_journal.keep_text(writing, hashes[1], work.config.decision_text(), work.now_ms)
+        run_journal.add_plan(writing, result.run, run_journal.PREVIEW, hashes, work.now_ms, written)
     _copy_changes(work, copy, result.run, result.run)
 
 
@@ -157,7 +157,7 @@ def _preview(trial: Work, run: str, *, without_odd_data: bool = False) -> tuple[
 def _edited_crms(work: Work, crms: Sequence[str]) -> list[str]:
     """The CRMs whose records were last planned for with another config."""
     with work.store.read() as reading:
-        adopted, by_crm = journal.adopted_config(reading), journal.adopted_configs(reading)
+        adopted, by_crm = run_journal.adopted_config(reading), run_journal.adopted_configs(reading)
     if adopted is None:
         return []
     return [crm for crm in crms if by_crm.get(crm, adopted[0]) != work.config.decision_hash()]
@@ -169,9 +169,9 @@ def _try_edited_config(work: Work) -> tuple[WaitingPlan | None, dict[str, int]]:
     Returns the plan, and how many calls that cost each CRM.
     """
     with work.store.read() as reading:
-        adopted = journal.adopted_config(reading)
+        adopted = run_journal.adopted_config(reading)
         approved = approval.find_approval(reading, work.config.decision_hash(), work.now_ms).plans
-        mine = [row for row in journal.waiting_plans(reading) if row.config == work.config.decision_hash()]
+        mine = [row for row in run_journal.waiting_plans(reading) if row.config == work.config.decision_hash()]
     # Other limits may judge the same plan otherwise.
     limits = work.config.guard.model_dump_json()
     waits = next((row for row in mine if approval.plan_of(row).get("limits") == limits), None)
@@ -186,7 +186,7 @@ def _try_edited_config(work: Work) -> tuple[WaitingPlan | None, dict[str, int]]:
             return None, calls
         hashes = hashes_of(work.config)
         with work.store.begin() as writing:
-            journal.keep_text(writing, hashes[1], work.config.decision_text(), work.now_ms)
+            run_journal.keep_text(writing, hashes[1], work.config.decision_text(), work.now_ms)
             waiting = approval.keep_waiting(
                 writing, "config", hashes, drafted.numbers, drafted.reasons, work.now_ms, limits=limits
             )
@@ -208,7 +208,7 @@ def _reads_otherwise(work: Work, adopted_text: str) -> bool:
 def _last_approved(work: Work) -> Iterator[Work]:
     """The same work by the config that was approved last, with connectors that read as it maps."""
     with work.store.read() as reading:
-        adopted = journal.adopted_config(reading)
+        adopted = run_journal.adopted_config(reading)
     config = config_of(adopted[1], work.config) if adopted else work.config
     same = all(config.mapping_hash(crm) == work.config.mapping_hash(crm) for crm in work.crms)
     if same or work.connect is None:
@@ -306,7 +306,7 @@ def _write(work: Work, attempt: Attempt, approved: Sequence[str]) -> Result:
         approval.use_up(writing, approved, [crm for crm in work.crms if crm not in attempt.skipped], work.now_ms)
         if attempt.ahead:  # what is forgotten goes by a clock that a CRM agrees with
             oldest = work.now_ms - int(work.config.state.keep.total_seconds() * 1000)
-            journal.prune_runs(writing, oldest, work.now_ms)
+            run_journal.prune_runs(writing, oldest, work.now_ms)
     _note_breaches(work, result)
     # After everything else, which may have erased somebody.
     wipe_log(work.store)

@@ -36,8 +36,8 @@ from crmsync.routing.owners import Owners, owners_of, state_of
 from crmsync.routing.tryout import try_lead
 from crmsync.scoring import failed_tests, score, worth_knowing
 from crmsync.store.cursors import was_read_so
-from crmsync.store.journal import adopted_config
 from crmsync.store.queries import held_bands, some_people, stage_counts
+from crmsync.store.run_journal import adopted_config
 
 SAMPLE = 20_000
 """People of the state that a check looks at."""

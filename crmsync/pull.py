@@ -24,7 +24,7 @@ from crmsync.pull_events import pull_all_events
 from crmsync.pull_outcomes import pull_outcomes
 from crmsync.result import Result
 from crmsync.routing.owners import owners_of
-from crmsync.store import full_pull, journal
+from crmsync.store import full_pull, run_journal
 from crmsync.store.activities import save_activities
 from crmsync.store.companies import drop_unused_companies
 from crmsync.store.contacts import save_contacts
@@ -245,7 +245,7 @@ def _note_news(news: dict[int, int], pulled: int, found: Iterable[tuple[int, int
 def _noticed_fields(work: Work, crm: str) -> Sequence[str]:
     """The fields whose change a person must have made: none before anything was ever planned, no stage read anew."""
     with work.store.read() as reading:
-        if journal.adopted_config(reading) is None:
+        if run_journal.adopted_config(reading) is None:
             return ()
         mapping = read_cursor(reading, crm, MAPPING)
     stream, _, stages = (mapping or "").partition(" ")

@@ -27,7 +27,7 @@ from crmsync.planning.tasks import close_tasks, describe_refused_tasks
 from crmsync.pull import prepare_crms
 from crmsync.redaction import hide_secrets, secrets_of
 from crmsync.result import Result, new_run_id
-from crmsync.store import journal
+from crmsync.store import journal, run_journal
 from crmsync.store.changes import ListedChange, list_changes, list_written
 from crmsync.store.copy import copy_state
 from crmsync.store.pausing import refuse_while_paused
@@ -70,7 +70,7 @@ def find_undoable(store_row: Any, run_id: str) -> None:
     if store_row is None:
         said = f"there is no run {run_id}; to list the last ones: crmsync status --runs 50"
         raise ConfigError(said, "crmsync status --runs 50")
-    if store_row.verdict in journal.PLANS:
+    if store_row.verdict in run_journal.PLANS:
         raise ConfigError(f"{run_id} is a plan, and a plan has written nothing; give the id of a run", "crmsync status")
 
 
@@ -82,7 +82,7 @@ def undo_run(work: Work, run_id: str) -> Result:
     """
     refuse_while_paused(work.store, work.now_ms)
     with work.store.read() as reading:
-        find_undoable(journal.find_run(reading, run_id), run_id)
+        find_undoable(run_journal.find_run(reading, run_id), run_id)
         # What was sent and never heard of is looked up first: a run that was killed may have written it.
         listed = list_changes(reading, run_id)
         wanted = {each.change.ref.crm for each in listed if each.taken or each.state == journal.SENT}
@@ -90,7 +90,7 @@ def undo_run(work: Work, run_id: str) -> Result:
     attempt = begin_attempt(work, new_run_id(work.now))
     open_run(work, attempt.result, UNDO)
     with work.store.begin() as writing:
-        journal.rewrite_plan(writing, attempt.result.run, {"undoes": run_id, "left": []})
+        run_journal.rewrite_plan(writing, attempt.result.run, {"undoes": run_id, "left": []})
         drop_request(writing, run_id)
     with failing_loudly(work, attempt):
         _prepare(work, attempt)
@@ -114,7 +114,7 @@ def preview_undo(work: Work, run_id: str) -> tuple[Draft, list[ListedChange], di
         trial = work._replace(store=copy, crms=crms)
         attempt = begin_attempt(trial, run_id)
         with copy.read() as reading:
-            find_undoable(journal.find_run(reading, run_id), run_id)
+            find_undoable(run_journal.find_run(reading, run_id), run_id)
             listed = list(list_changes(reading, run_id))
         prepare_crms(trial, attempt)
         crms_left(trial, attempt)
@@ -195,7 +195,7 @@ def _later_values(
 def _store(work: Work, undo_id: str, run_id: str, draft: Draft) -> None:
     """Journal what is to be restored, and from now on let what is undone wait: also where this is cut off."""
     with work.store.begin() as writing:
-        adopted = journal.adopted_config(writing)
+        adopted = run_journal.adopted_config(writing)
         configs = sorted({work.config.decision_hash(), *(() if adopted is None else (adopted[0],))})
         undone = {each.ours.record: dict(each.change.before) for each in draft.restoring}
         hold_undone(writing, undone, run_id, configs)
@@ -236,8 +236,8 @@ def _settle(work: Work, attempt: Attempt, draft: Draft) -> Sequence[LeftField]:
         drop_undone(writing, kept)
         # The next run decides about them, and keeps what waits as a plan.
         make_dirty(writing, [each.ours.record for each in draft.restoring])
-        plan = plan_of(journal.find_run(writing, undo_id))
-        journal.rewrite_plan(writing, undo_id, {"undoes": plan["undoes"], "left": [list(each) for each in left]})
+        plan = plan_of(run_journal.find_run(writing, undo_id))
+        run_journal.rewrite_plan(writing, undo_id, {"undoes": plan["undoes"], "left": [list(each) for each in left]})
     return left
 
 

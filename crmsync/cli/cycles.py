@@ -44,7 +44,7 @@ from crmsync.reporting.plan_report import stored_report
 from crmsync.reporting.print_plan import print_plan
 from crmsync.reporting.print_run import print_approved, print_run, print_troubles
 from crmsync.result import Result
-from crmsync.store import journal
+from crmsync.store import run_journal
 from crmsync.store.database import Store
 from crmsync.store.future import LEEWAY
 from crmsync.store.pausing import refuse_while_paused
@@ -121,7 +121,7 @@ def apply(
                     return
                 with store.begin() as tx:
                     # Another plan may have taken its place while somebody was asked.
-                    if not journal.approve_plan(tx, found.id, _now_ms(), getpass.getuser()):
+                    if not run_journal.approve_plan(tx, found.id, _now_ms(), getpass.getuser()):
                         raise ConfigError(f"plan {found.id} does not wait for approval any longer", "crmsync apply")
             # With the state closed: the run opens it again, as its writer.
             _write_approved(found, settings, ending, stop)
@@ -159,12 +159,12 @@ def _write_approved(found: Any, config: Config, ending: Ending, stop: Stop) -> N
 
 def _is_left_to_successor(reading: Connection, found: Any) -> bool:
     """Whether the daemon on this state was started with another config than the plan's, and never writes it."""
-    return plan_of(found)["kind"] != "data" and journal.worker_config(reading) not in ("", found.config)
+    return plan_of(found)["kind"] != "data" and run_journal.worker_config(reading) not in ("", found.config)
 
 
 def _run_that_took_up(reading: Connection, plan_id: str) -> dict[str, Any]:
     """The result of the run that wrote an approved plan; empty until it has ended."""
-    for row in journal.recent_runs(reading, 5, _now_ms() + LEEWAY):
+    for row in run_journal.recent_runs(reading, 5, _now_ms() + LEEWAY):
         result: dict[str, Any] = orjson.loads(row.result)
         if plan_id in (result.get("approved") or {}).get("plans", ()) and row.verdict != "running":
             return result
@@ -286,7 +286,7 @@ def _stored(work: Work) -> dict[str, Any]:
     """What a run that raised has left: its row in the journal, if it came so far."""
     try:
         with work.store.read() as reading:
-            recent = journal.recent_runs(reading, 1, work.now_ms)
+            recent = run_journal.recent_runs(reading, 1, work.now_ms)
     except StateError:
         return {}
     # The newest run may be somebody else's.

@@ -21,7 +21,7 @@ from crmsync.elapsed import stopwatch
 from crmsync.errors import Cancelled, ConfigError, StateError
 from crmsync.exit_codes import Outcome, outcome_of
 from crmsync.reporting.alerts import Spoken, send_alerts
-from crmsync.store import journal
+from crmsync.store import run_journal
 from crmsync.store.database import STANDBY_POLL, Store, held_by, quick_check
 from crmsync.web.server import serving_page
 from crmsync.work import Work
@@ -76,7 +76,7 @@ def _take_turn(settings: Config, store: Store, stop: Event, spoken: Spoken, path
     with connect_to_write(settings, store, stop) as crms, store.writer("crmsync run", stop, stand_by, say_landing):
         with store.begin() as tx:
             # `crmsync apply` has to know whether this daemon will write what is approved.
-            journal.set_worker_config(tx, settings.decision_hash())
+            run_journal.set_worker_config(tx, settings.decision_hash())
 
         def progress(_what: str, _crm: str, _more: int) -> None:
             watch.begin()

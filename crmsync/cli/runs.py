@@ -37,7 +37,7 @@ from crmsync.reporting.editors import ask_editors
 from crmsync.reporting.history import person_history
 from crmsync.reporting.print_changes import print_changes, print_history, print_undo
 from crmsync.reporting.undone import draft_document, undo_document
-from crmsync.store import journal
+from crmsync.store import run_journal
 from crmsync.store.database import held_by
 from crmsync.store.sql import to_ms
 from crmsync.store.undone import drop_request, request_undo, undos_of
@@ -117,7 +117,7 @@ def undo(
                 if store is None:
                     raise ConfigError("No run yet, so there is nothing to undo", "crmsync plan")
                 with store.read() as reading:
-                    found = journal.find_run(reading, run)
+                    found = run_journal.find_run(reading, run)
                     find_undoable(found, run)
                     # With nobody at it, it was killed.
                     if found.verdict == "running" and held_by(store) is not None:

@@ -43,7 +43,7 @@ from crmsync.reporting.model_simulation import (
 from crmsync.reporting.print_model_simulation import CURVE_COLUMNS, print_model_simulation
 from crmsync.reporting.print_simulation import print_simulation
 from crmsync.reporting.simulation import simulation_document
-from crmsync.store import journal
+from crmsync.store import run_journal
 
 Routing = Annotated[bool, typer.Option("--routing", help="Route the arrivals of the last days again.")]
 Days = Annotated[int, typer.Option("--days", min=1, max=365, help="Of --routing: the number of days.")]
@@ -176,7 +176,7 @@ def _models(settings: Config, against: Path | None, given: Path | None) -> Model
         if store is None:
             raise ConfigError("No run yet, so there is nobody to simulate with; give --input FILE", "crmsync sync")
         with store.read() as state:
-            adopted = journal.adopted_config(state)
+            adopted = run_journal.adopted_config(state)
     if adopted is None:
         raise ConfigError("no model is in use yet; hold the config against a file: --against FILE", "crmsync sync")
     return Models(settings, config_of(adopted[1], settings), IN_USE)

@@ -33,7 +33,7 @@ from crmsync.errors import Cancelled, LostLock, Paused, StateError
 from crmsync.exit_codes import FAILED, Outcome, outcome_of
 from crmsync.planning.approval import GOOD_FOR
 from crmsync.result import Result
-from crmsync.store import journal
+from crmsync.store import run_journal
 from crmsync.store.database import Store
 from crmsync.store.next_run import save_next_run
 from crmsync.store.pausing import Pause, find_pause
@@ -135,7 +135,7 @@ def run_scheduled(work_now: Callable[[], Work], watch: Watch, tell: Tell = tell_
 def is_full_resync_due(work: Work) -> bool:
     """Whether it is time to pull everything again, or a pull of everything was cut off."""
     with work.store.read() as reading:
-        last = journal.last_full_pull(reading, work.now_ms)
+        last = run_journal.last_full_pull(reading, work.now_ms)
     every = int(work.config.schedule.full_resync.total_seconds() * 1000)
     return last is not None and work.now_ms - last >= every
 
@@ -363,7 +363,7 @@ def _asked(store: Store | None) -> set[str]:
     with suppress(StateError):
         if store is not None:
             with store.read() as reading:
-                approved = {row.id for row in journal.list_plans(reading, journal.APPROVED)}
+                approved = {row.id for row in run_journal.list_plans(reading, run_journal.APPROVED)}
                 return approved | {f"{each.run} {each.at}" for each in undo_requests(reading)}
     return set()
 

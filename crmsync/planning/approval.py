@@ -12,7 +12,7 @@ from crmsync.errors import ConfigError
 from crmsync.model import Change, Ref
 from crmsync.planning.guard import ChangeCounts, a_tenth_more, is_materially_other
 from crmsync.result import WaitingPlan, new_run_id
-from crmsync.store import journal
+from crmsync.store import journal, run_journal
 from crmsync.store.future import LEEWAY
 from crmsync.store.sql import from_ms
 from crmsync.store.undone import drop_dead_changes, release_plans
@@ -39,7 +39,7 @@ def find_approval(connection: Connection, config_hash: str, now: int) -> Approva
 
     The numbers are, by CRM, a tenth more than could be seen when the plan got its id, less what was written of it.
     """
-    rows = [row for row in journal.list_plans(connection, journal.APPROVED) if row.config == config_hash]
+    rows = [row for row in run_journal.list_plans(connection, run_journal.APPROVED) if row.config == config_hash]
     rows = [row for row in rows if is_in_force(row, now)]
     numbers: dict[str, dict[str, int]] = {}
     for row in rows:
@@ -75,17 +75,17 @@ def find_plan(connection: Connection, config_hash: str, plan_id: str | None, now
     """
     if plan_id is None:
         # A preview that a run has overtaken shows what may not be so any more.
-        last = max((row.started for row in journal.recent_runs(connection, 1, now + LEEWAY)), default=0)
-        fresh = [row for row in journal.list_plans(connection, journal.PREVIEW) if row.started > last]
-        plans = [*journal.waiting_plans(connection), *fresh]
+        last = max((row.started for row in run_journal.recent_runs(connection, 1, now + LEEWAY)), default=0)
+        fresh = [row for row in run_journal.list_plans(connection, run_journal.PREVIEW) if row.started > last]
+        plans = [*run_journal.waiting_plans(connection), *fresh]
         usable = [row for row in plans if _is_of(connection, row, config_hash) and plan_of(row)["records"]]
         return next(iter(usable), None)
-    found = journal.find_run(connection, plan_id)
+    found = run_journal.find_run(connection, plan_id)
     if found is None:
         meant = "; name the plan that you saw, by its id" if plan_id == "latest" else ""
         raise ConfigError(f"there is no plan {plan_id}{meant}", "crmsync status")
-    if found.verdict not in journal.APPROVABLE:
-        superseded = found.verdict == journal.SUPERSEDED
+    if found.verdict not in run_journal.APPROVABLE:
+        superseded = found.verdict == run_journal.SUPERSEDED
         why = "it is out of date or already applied" if superseded else "it is a run and not a plan"
         raise ConfigError(f"{plan_id} cannot be approved: {why}", "crmsync plan")
     if not _is_of(connection, found, config_hash):
@@ -95,7 +95,7 @@ def find_plan(connection: Connection, config_hash: str, plan_id: str | None, now
 
 def _is_of(connection: Connection, row: Any, config_hash: str) -> bool:
     """Whether a run with this config would write a plan; odd data wait under the config that was approved last."""
-    adopted = journal.adopted_config(connection)
+    adopted = run_journal.adopted_config(connection)
     waits_by_adopted = plan_of(row)["kind"] in ("data", "undo") and adopted is not None and row.config == adopted[0]
     return bool(row.config == config_hash or waits_by_adopted)
 
@@ -117,7 +117,7 @@ def waiting_of(row: Any) -> WaitingPlan:
 
 def plans_waiting(connection: Connection) -> list[WaitingPlan]:
     """The plans that wait, newest first."""
-    return [waiting_of(row) for row in journal.waiting_plans(connection)]
+    return [waiting_of(row) for row in run_journal.waiting_plans(connection)]
 
 
 def _of_kind(rows: Iterable[Any], kind: Kind) -> list[Any]:
@@ -150,7 +150,7 @@ def keep_waiting(
     One that waits already for the same config keeps its id and is brought up to date, unless it became another plan.
     What of it was `left` is part of the plan as it was; every other plan of its kind is out of date.
     """
-    older = _of_kind(journal.waiting_plans(connection), kind)
+    older = _of_kind(run_journal.waiting_plans(connection), kind)
     kept = [
         (change_id, change)
         for change_id, person, change in journal.waiting_rows(connection, [row.id for row in older])
@@ -171,7 +171,7 @@ def keep_undone(
 
     What waits of records that were not `decided` about in this run goes on waiting.
     """
-    older = _of_kind(journal.waiting_plans(connection), "undo")
+    older = _of_kind(run_journal.waiting_plans(connection), "undo")
     if not (older or undone):
         return None
     drop_dead_changes(connection, [row.id for row in older])
@@ -194,13 +194,13 @@ def release_undone(connection: Connection, plan_ids: Sequence[str]) -> dict[int,
 
     Returns the owners that were to be given, by record (row id).
     """
-    rows = [journal.find_run(connection, each) for each in plan_ids]
+    rows = [run_journal.find_run(connection, each) for each in plan_ids]
     return release_plans(connection, [row.id for row in _of_kind(rows, "undo")])
 
 
 def tracks_undone(connection: Connection) -> bool:
     """Whether a plan waits of what was undone."""
-    return bool(_of_kind(journal.waiting_plans(connection), "undo"))
+    return bool(_of_kind(run_journal.waiting_plans(connection), "undo"))
 
 
 def _store_waiting(
@@ -216,7 +216,7 @@ def _store_waiting(
 ) -> WaitingPlan | None:
     records = _summed(records, _count_by_crm([change for _id, change in kept]))
     if not any(counts["records"] for counts in records.values()):
-        journal.supersede_plans(connection, [row.id for row in older])
+        run_journal.supersede_plans(connection, [row.id for row in older])
         return None
     same = next((row for row in older if row.config == hashes[1]), None)
     seen = plan_of(same)["seen"] if same is not None else {}
@@ -229,9 +229,9 @@ def _store_waiting(
     else:
         # A new id: whoever agreed to the old plan has not seen this one.
         plan_id = new_run_id(from_ms(now))
-        journal.add_plan(connection, plan_id, journal.WAITING, hashes, now, {**plan, "seen": records})
+        run_journal.add_plan(connection, plan_id, run_journal.WAITING, hashes, now, {**plan, "seen": records})
     journal.move_changes(connection, sorted(ids), plan_id)
-    journal.supersede_plans(connection, [row.id for row in older if row.id != plan_id])
+    run_journal.supersede_plans(connection, [row.id for row in older if row.id != plan_id])
     return WaitingPlan(plan_id, kind, reasons, {crm: dict(counts) for crm, counts in records.items()})
 
 
@@ -255,7 +255,7 @@ def people_left_waiting(connection: Connection, absent: Collection[str]) -> froz
 
     Who only waits there for a first score does not: the other CRM gets theirs.
     """
-    rows = _of_kind(journal.waiting_plans(connection), "data") if absent else []
+    rows = _of_kind(run_journal.waiting_plans(connection), "data") if absent else []
     waiting = journal.waiting_rows(connection, [row.id for row in rows]) if rows else ()
     return frozenset(
         person for _id, person, change in waiting if change.ref.crm in absent and change.before.get("score") is not None
@@ -264,21 +264,21 @@ def people_left_waiting(connection: Connection, absent: Collection[str]) -> froz
 
 def people_with_odd_data(connection: Connection) -> frozenset[int]:
     """The people of plans of odd data that wait or were just approved."""
-    plans = [*journal.waiting_plans(connection), *journal.list_plans(connection, journal.APPROVED)]
+    plans = [*run_journal.waiting_plans(connection), *run_journal.list_plans(connection, run_journal.APPROVED)]
     rows = _of_kind(plans, "data")
     return journal.people_of(connection, [row.id for row in rows]) if rows else frozenset()
 
 
 def end_waiting(connection: Connection, kind: Kind) -> None:
     """Plans of this kind wait no longer: their cause has gone."""
-    journal.supersede_plans(connection, [row.id for row in _of_kind(journal.waiting_plans(connection), kind)])
+    run_journal.supersede_plans(connection, [row.id for row in _of_kind(run_journal.waiting_plans(connection), kind)])
 
 
 def take_up(connection: Connection, approval: Approval, run: str) -> dict[str, Any]:
     """A run is to write what was approved: note that, and say how what it writes compares with what was seen."""
     for plan_id in approval.plans:
-        plan = plan_of(journal.find_run(connection, plan_id))
-        journal.rewrite_plan(connection, plan_id, {**plan, "runs": [*plan["runs"], run]})
+        plan = plan_of(run_journal.find_run(connection, plan_id))
+        run_journal.rewrite_plan(connection, plan_id, {**plan, "runs": [*plan["runs"], run]})
     seen = dict(journal.values_of(connection, approval.plans))
     now = dict(journal.values_of(connection, [run]))
     return {
@@ -292,10 +292,10 @@ def take_up(connection: Connection, approval: Approval, run: str) -> dict[str, A
 
 def use_up(connection: Connection, plans: Sequence[str], crms: Collection[str], now: int) -> None:
     """These CRMs have written what was approved, and may not a second time; what nobody used within a day is void."""
-    for row in journal.list_plans(connection, journal.APPROVED):
+    for row in run_journal.list_plans(connection, run_journal.APPROVED):
         plan = plan_of(row)
         used = {*plan["used"], *(crms if row.id in plans else ())}
         if plan["seen"].keys() <= used or not is_in_force(row, now):
-            journal.supersede_plans(connection, [row.id])
+            run_journal.supersede_plans(connection, [row.id])
         elif used != set(plan["used"]):
-            journal.rewrite_plan(connection, row.id, {**plan, "used": sorted(used)})
+            run_journal.rewrite_plan(connection, row.id, {**plan, "used": sorted(used)})

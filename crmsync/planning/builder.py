@@ -28,7 +28,7 @@ from crmsync.routing.feedback import describe_strange_tags
 from crmsync.routing.rebuilt_turns import TurnCounter
 from crmsync.routing.sla import Deadline, owners_to_replace
 from crmsync.routing.tasks import plan_breach_tasks, plan_tasks
-from crmsync.store import hand_offs, journal, restoring, tasks
+from crmsync.store import hand_offs, journal, restoring, run_journal, tasks
 from crmsync.store.distribution import keep_distribution
 from crmsync.store.due_people import people_to_score
 from crmsync.store.events import count_unmatched, settle_events
@@ -184,7 +184,7 @@ def _prepare(work: Work, tx: Connection, setting: Setting) -> Prepared:
     promised, judged = journal.take_unsent(tx, setting.crms)
     promised |= approval.release_undone(tx, setting.approval.plans)
     release_by_config(tx, work.config.decision_hash())
-    adopted = journal.adopted_configs(tx)
+    adopted = run_journal.adopted_configs(tx)
     # A CRM that was absent when the config was adopted was never planned for by it.
     plan_all_again(tx, [crm for crm in setting.crms if adopted and crm not in adopted])
     refresh_people(tx, resolver, colleagues=work.config.follows_accounts())
@@ -281,7 +281,7 @@ def _plan(
 
 def _has_lost_turns(tx: Connection) -> bool:
     """Whether crmsync has written to the CRMs, and this state, which was never planned for, knows nothing of it."""
-    return not journal.adopted_configs(tx) and not hand_offs.read_standings(tx) and carries_scores(tx)
+    return not run_journal.adopted_configs(tx) and not hand_offs.read_standings(tx) and carries_scores(tx)
 
 
 def _may_need_owner(desk: PlanBuilder, person: Scored, records: Sequence[Holding], late: Mapping[int, str]) -> bool:
@@ -421,7 +421,7 @@ def _close(work: Work, tx: Connection, desk: PlanBuilder, held: Held, prepared: 
     tasks.add_tasks(tx, [each._asdict() for each in planned])
     has_work = any(tally.people["records"] for tally in desk.tallies.values())
     if has_work or not held:  # a first run that waits whole adopts nothing: the config may still change freely
-        journal.adopt_config(tx, work.config.decision_hash(), desk.setting.crms, list(work.crms), work.now_ms)
+        run_journal.adopt_config(tx, work.config.decision_hash(), desk.setting.crms, list(work.crms), work.now_ms)
 
 
 CHANGED_BACK = "another tool keeps changing it back; look for a workflow, flow or sync that sets it"

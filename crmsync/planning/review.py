@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from crmsync.model import Scalar
-from crmsync.store import journal
+from crmsync.store import journal, run_journal
 from crmsync.store.journal import JournalRow
 from crmsync.store.owners import owner_names
 from crmsync.store.queries import NamedRecord, RecordRefusal, names_of, refused_changes
@@ -75,7 +75,7 @@ def changes_of(
     found = review_changes(row for _state, _reason, row in journal.rows_of(reading, run_id, most))
     shown = [row.record for _moved, row in (*found.movers, *found.moved)]
     return {
-        **found.as_json(names_of(reading, shown), {**journal.plan_owners(reading, run_id), **owner_names(reading)}),
+        **found.as_json(names_of(reading, shown), {**run_journal.plan_owners(reading, run_id), **owner_names(reading)}),
         "troubles": group_refusals(refused_changes(reading, run_id, most), typed),
     }
 

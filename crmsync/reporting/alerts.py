@@ -25,7 +25,7 @@ from crmsync.redaction import hide_people, hide_secrets, secrets_of
 from crmsync.reporting.sinks import Message, call_addresses
 from crmsync.reporting.status import PastRun, describe_waiting, is_good_for, list_dead_feeds, read_past_runs, why_stale
 from crmsync.reporting.versions import describe_loosening, find_loosenings
-from crmsync.store import journal
+from crmsync.store import run_journal
 from crmsync.store.alerts import Unsent, delete_unsent, read_alerts, read_unsent, save_alerts, save_unsent
 from crmsync.store.database import Store
 from crmsync.store.pausing import find_pause
@@ -182,7 +182,7 @@ def _find_conditions(
         crms=list(config.crms),
         events=[each.name for each in config.events],
         runs=[EndedRun(run.verdict, run.result) for run in past if run.verdict != "running"],
-        waiting=[describe_waiting(row, typed) for row in journal.waiting_plans(reading)],
+        waiting=[describe_waiting(row, typed) for row in run_journal.waiting_plans(reading)],
         refused={each: many for each, many in refused.items() if CHANGED_BACK not in each[1]},
         contested=_count_contested(refused),
         dead=list_dead_feeds(config, reading, now),

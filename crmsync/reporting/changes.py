@@ -14,7 +14,7 @@ from crmsync.model import Scalar
 from crmsync.planning.approval import plan_of
 from crmsync.reporting.person import find_changed_records
 from crmsync.reporting.print_run import PROTECTED
-from crmsync.store import journal
+from crmsync.store import journal, run_journal
 from crmsync.store.changes import ListedChange, hand_off_whys, list_changes
 from crmsync.store.database import Store
 from crmsync.store.owners import owner_names
@@ -50,7 +50,7 @@ def show_changes(
         changes = [each for it in listed for each in change_rows(it, names, whys)]
         result, plan = orjson.loads(row.result), plan_of(row)
         held = result.get("held") or {}
-        waits = row.verdict in journal.APPROVABLE and row.verdict != journal.APPROVED
+        waits = row.verdict in run_journal.APPROVABLE and row.verdict != run_journal.APPROVED
         return {
             "run": row.id,
             "command": row.command,
@@ -73,13 +73,13 @@ def show_changes(
 def read_run(reading: Connection, run_id: str) -> Any:
     """The row of a run or plan; `latest` is the newest one. Raises `ConfigError` where there is none."""
     if run_id == LATEST:
-        plans = [row for verdict in journal.APPROVABLE for row in journal.list_plans(reading, verdict)]
+        plans = [row for verdict in run_journal.APPROVABLE for row in run_journal.list_plans(reading, verdict)]
         plans.sort(key=lambda row: (-row.started, row.id))
-        row = next(iter([*journal.recent_runs(reading, 1), *plans]), None)
+        row = next(iter([*run_journal.recent_runs(reading, 1), *plans]), None)
         if row is None:
             raise ConfigError("there is no run yet", "crmsync plan")
         return row
-    row = journal.find_run(reading, run_id)
+    row = run_journal.find_run(reading, run_id)
     if row is None:
         raise ConfigError(f"there is no run or plan {run_id}; to list the last ones: {LISTED_BY}", LISTED_BY)
     return row
@@ -87,7 +87,7 @@ def read_run(reading: Connection, run_id: str) -> Any:
 
 def read_names(reading: Connection, run_id: str) -> Names:
     """What to call the owners in the changes of a run or plan."""
-    return {**journal.plan_owners(reading, run_id), **owner_names(reading)}
+    return {**run_journal.plan_owners(reading, run_id), **owner_names(reading)}
 
 
 def _approval(row: Any) -> dict[str, str] | None:
@@ -106,7 +106,7 @@ def _count_states(listed: list[ListedChange]) -> dict[str, dict[str, int]]:
 
 
 def _notes(row: Any, listed: list[ListedChange], rows: int) -> Iterator[str]:
-    if row.verdict == journal.SUPERSEDED:
+    if row.verdict == run_journal.SUPERSEDED:
         yield "This plan is out of date or already applied: its changes are not kept."
     erased = sum(1 for each in listed if not each.change.after)
     if erased:

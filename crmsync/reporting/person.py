@@ -31,7 +31,7 @@ from crmsync.scoring import Entry, Scores, choose_people, compare_lines, person_
 from crmsync.scoring.wording import to_points
 from crmsync.store.database import Store
 from crmsync.store.hand_offs import hand_offs_of
-from crmsync.store.journal import APPROVABLE, APPROVED, WAITING, list_plans, tell_because
+from crmsync.store.journal import tell_because
 from crmsync.store.ledgers import ledger_reader
 from crmsync.store.owners import owner_names, read_owners
 from crmsync.store.queries import (
@@ -45,6 +45,7 @@ from crmsync.store.queries import (
     records_of,
     stored_score,
 )
+from crmsync.store.run_journal import APPROVABLE, APPROVED, WAITING, list_plans
 from crmsync.store.score_inputs import list_second_logs
 from crmsync.store.sql import from_ms
 from crmsync.store.tasks import tasks_of

@@ -21,7 +21,7 @@ from crmsync.planning.rule_effects import Effects, Rescored, list_differences, s
 from crmsync.reporting.score_comparison import compare_scores
 from crmsync.reporting.versions import accepted_document
 from crmsync.result import Result
-from crmsync.store import journal
+from crmsync.store import journal, run_journal
 from crmsync.store.database import Store
 from crmsync.store.owners import owner_names
 from crmsync.store.plan_people import (
@@ -168,7 +168,7 @@ def _people_to_name(effects: Effects) -> set[int]:
 
 def _edits(stored: Connection, config: Config) -> list[dict[str, str]] | None:
     """What was edited since the config that was last planned with; `None` where none was, or it cannot be read."""
-    adopted = journal.adopted_config(stored)
+    adopted = run_journal.adopted_config(stored)
     if adopted is None or adopted[0] == config.decision_hash():
         return None
     try:

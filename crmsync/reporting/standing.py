@@ -13,7 +13,7 @@ from crmsync.config.tables import spelled_duration
 from crmsync.config.worker import Schedule
 from crmsync.evaluation.freshness import GOAL, measure_freshness
 from crmsync.identity.matching import normal_email
-from crmsync.store import journal
+from crmsync.store import run_journal
 from crmsync.store.moves import Move, count_unowned, read_moves
 from crmsync.store.news import read_waits
 from crmsync.store.next_run import read_next_run
@@ -131,7 +131,7 @@ def next_run_document(
 
     `run_seconds` is how long the last good run took: with the interval that is what a new lead waits at most.
     """
-    is_daemon = bool(holder and reading is not None and journal.worker_config(reading))
+    is_daemon = bool(holder and reading is not None and run_journal.worker_config(reading))
     noted = read_next_run(reading) if is_daemon and reading is not None else None
     # An instant that has passed is of a daemon that went, or its run is still under way.
     at = from_ms(noted).isoformat() if noted is not None and noted > to_ms(now) else None

@@ -30,7 +30,7 @@ from crmsync.reporting.standing import (
 )
 from crmsync.reporting.tiers import list_tiers
 from crmsync.reporting.versions import accepted_document, governance_document
-from crmsync.store import journal
+from crmsync.store import run_journal
 from crmsync.store.address import shown_address
 from crmsync.store.database import Store, held_by
 from crmsync.store.feed_days import DAY, read_feed_days
@@ -92,7 +92,7 @@ def status_document(
     with store.read() as reading:
         past = read_past_runs(reading, lambda: holder, now)
         counts = crm_counts(reading)
-        waiting = [describe_waiting(row, typed) for row in journal.waiting_plans(reading)]
+        waiting = [describe_waiting(row, typed) for row in run_journal.waiting_plans(reading)]
         owners = count_unassigned(reading)
         said = _health(config, reading, past, waiting, lambda: counts, now, typed)
         results = [each.result for each in past]
@@ -147,7 +147,7 @@ def health_document(config: Config, store: Store | None, now: datetime, typed: T
     if store is None:
         return _no_run(config, typed)
     with store.read() as reading:
-        waiting = [describe_waiting(row, typed) for row in journal.waiting_plans(reading)]
+        waiting = [describe_waiting(row, typed) for row in run_journal.waiting_plans(reading)]
         past = read_past_runs(reading, lambda: held_by(store), now)
         return _health(config, reading, past, waiting, lambda: crm_counts(reading), now, typed)
 
@@ -222,7 +222,9 @@ def read_past_runs(reading: Connection, holder: Callable[[], str | None], now: d
     Runs of the future are left out, and where there are no others none of them was good.
     """
     found, until = [], to_ms(now) + LEEWAY
-    for place, row in enumerate(journal.recent_runs(reading, LOOKED_AT, until) or journal.recent_runs(reading, 1)):
+    for place, row in enumerate(
+        run_journal.recent_runs(reading, LOOKED_AT, until) or run_journal.recent_runs(reading, 1)
+    ):
         verdict, result = row.verdict, orjson.loads(row.result)
         if row.started > until:
             verdict, result = "failed", {"problems": [IN_FUTURE]}
@@ -301,7 +303,7 @@ def why_stale(
 
 def _is_of_others(crm: str, run: PastRun) -> bool:
     """Whether a run went well and did not know a CRM: the config has got it since."""
-    return run.verdict in journal.GOOD and crm not in _counts_of(run)
+    return run.verdict in run_journal.GOOD and crm not in _counts_of(run)
 
 
 def _counts_of(run: PastRun) -> Mapping[str, Any]:
@@ -324,7 +326,7 @@ def _due_by(schedule: Schedule, since: datetime) -> datetime:
 def is_good_for(crm: str, run: PastRun) -> bool:
     """Whether a run brought a CRM up to date: it took part to the end, and not every change was refused."""
     counts = _counts_of(run).get(crm)
-    if run.verdict not in journal.GOOD or counts is None or crm in run.result.get("skipped", {}):
+    if run.verdict not in run_journal.GOOD or counts is None or crm in run.result.get("skipped", {}):
         return False
     return not _is_all_refused(counts)
 
@@ -347,7 +349,7 @@ def _last_trouble(crm: str, past: Sequence[PastRun], good: PastRun | None, typed
             return f"{said}. To see why: {typed('crmsync status')}"
         reasons = newest.result.get("problems") or ["no reason was given"]
         return f"Run {newest.id} failed: {'; '.join(reasons)}"
-    if newest.verdict in journal.GOOD:
+    if newest.verdict in run_journal.GOOD:
         return f"Run {newest.id} used a config without this CRM: restart crmsync run"
     reasons = newest.result.get("problems") or ["no reason was given"]
     return f"Run {newest.id} failed: {'; '.join(reasons)}. To try again: {typed('crmsync sync')}"
@@ -413,7 +415,7 @@ def describe_waiting(row: Any, typed: Typed) -> dict[str, Any]:
 
 def _approved(reading: Connection, now: datetime) -> list[dict[str, Any]]:
     """What was approved, is not written yet, and still may be."""
-    rows = [row for row in journal.list_plans(reading, journal.APPROVED) if is_in_force(row, to_ms(now))]
+    rows = [row for row in run_journal.list_plans(reading, run_journal.APPROVED) if is_in_force(row, to_ms(now))]
     return [
         {"run": row.id, "records": plan_of(row)["records"], "at": from_ms(row.approved_at).isoformat()} for row in rows
     ]
@@ -432,7 +434,7 @@ def _seconds_of_good(past: Sequence[PastRun]) -> float | None:
         (
             (each.ended - each.started).total_seconds()
             for each in past
-            if each.ended is not None and each.verdict in journal.GOOD and each.command in ("run", "sync")
+            if each.ended is not None and each.verdict in run_journal.GOOD and each.command in ("run", "sync")
         ),
         None,
     )

@@ -9,7 +9,7 @@ import orjson
 
 from crmsync.planning.approval import plan_of
 from crmsync.reporting.changes import Names, change_rows, read_names, show_field
-from crmsync.store import journal
+from crmsync.store import journal, run_journal
 from crmsync.store.changes import ListedChange, list_changes
 from crmsync.store.database import Store
 from crmsync.undo import Draft, LeftField
@@ -28,7 +28,7 @@ WAITS = (
 def undo_document(store: Store, undo_id: str) -> dict[str, Any]:
     """The document of `crmsync undo`: what an undo (a run) restored and left."""
     with store.read() as reading:
-        row = journal.find_run(reading, undo_id)
+        row = run_journal.find_run(reading, undo_id)
         plan, result = plan_of(row), orjson.loads(row.result)
         names = read_names(reading, plan["undoes"])
         listed = {each.id: each for each in list_changes(reading, plan["undoes"])}

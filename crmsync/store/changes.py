@@ -9,7 +9,8 @@ import orjson
 from sqlalchemy import Connection, func, select, tuple_
 
 from crmsync.model import Change, Ref
-from crmsync.store.journal import PARTLY, PLANS, UPDATED, tell_because
+from crmsync.store.journal import PARTLY, UPDATED, tell_because
+from crmsync.store.run_journal import PLANS
 from crmsync.store.schema import change, hand_off, record, run
 from crmsync.store.sql import IN_LIST, dump_json, in_chunks, plain_rows
 

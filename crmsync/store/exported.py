@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Table, and_, delete, func, or_, select
 
-from crmsync.store.journal import GOOD
 from crmsync.store.ledgers import ledger_reader
+from crmsync.store.run_journal import GOOD
 from crmsync.store.schema import INCLUDED, LEFT_OUT, LIVE, metadata, person, record, run, score_input, writer
 from crmsync.store.sql import IN_LIST, id_range, in_chunks, plain_rows
 

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, or_, select, update
 
-from crmsync.store import journal
+from crmsync.store import journal, run_journal
 from crmsync.store.database import Store
 from crmsync.store.schema import person, record, run
 from crmsync.store.sql import dump_json
@@ -37,9 +37,9 @@ def mend_future(store: Store, now: int) -> None:
         for row in rows:
             # Before now, so that the run that begins now is the newest.
             _redate(tx, row, now - 1)
-        approved = [row.id for row in journal.list_plans(tx, journal.APPROVED) if row.approved_at > later]
-        journal.supersede_plans(tx, approved)
-        if any(row.verdict in journal.GOOD for row in rows) or _is_anybody_scored_after(tx, later):
+        approved = [row.id for row in run_journal.list_plans(tx, run_journal.APPROVED) if row.approved_at > later]
+        run_journal.supersede_plans(tx, approved)
+        if any(row.verdict in run_journal.GOOD for row in rows) or _is_anybody_scored_after(tx, later):
             # Everybody: whatever time did to their scores, it did by that clock (R37).
             tx.execute(update(person).values(due=0))
         _shorten_overrides(tx, later, now)
@@ -48,7 +48,7 @@ def mend_future(store: Store, now: int) -> None:
 
 def _redate(tx: Connection, row: Any, at: int) -> None:
     values: dict[str, Any] = {"started": min(row.started, at), "ended": at}
-    if row.verdict in journal.GOOD:
+    if row.verdict in run_journal.GOOD:
         result = orjson.loads(row.result)
         problems = [BY_A_WRONG_CLOCK, *result.get("problems", ())]
         values |= {"verdict": "failed", "result": dump_json({**result, "verdict": "failed", "problems": problems})}

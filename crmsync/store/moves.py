@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, and_, case, func, or_, select
 
-from crmsync.store.journal import PARTLY, PLANS, UPDATED
+from crmsync.store.journal import PARTLY, UPDATED
+from crmsync.store.run_journal import PLANS
 from crmsync.store.schema import LIVE, change, owner, person, record, run
 from crmsync.store.sql import json_value, plain_rows
 

@@ -11,7 +11,8 @@ from sqlalchemy import Connection, and_, case, distinct, func, or_, select, unio
 from crmsync.identity.matching import MAIL, normal_email
 from crmsync.identity.names import name_words
 from crmsync.model import long_id
-from crmsync.store.journal import APPROVED, EDITED, GOOD, PARTLY, PLANS, REJECTED, UNKNOWN, WAITING
+from crmsync.store.journal import EDITED, PARTLY, REJECTED, UNKNOWN
+from crmsync.store.run_journal import APPROVED, GOOD, PLANS, WAITING
 from crmsync.store.schema import (
     INCLUDED,
     LIVE,

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, delete, func, or_, select, text, update
 from crmsync.connector import Stop
 from crmsync.errors import Cancelled, StateError
 from crmsync.model import Ref
-from crmsync.store import journal
+from crmsync.store import journal, run_journal
 from crmsync.store.backup import MADE_AT, Told
 from crmsync.store.database import BYTES_LEFT, Store
 from crmsync.store.events import find_keys
@@ -106,8 +106,8 @@ def _begin_again(writing: Connection, now: int) -> None:
     # Whatever a run after the backup learned of them is lost: they are planned anew, and whose turn it was stays so.
     again = {"state": journal.PLANNED, "reason": "restored from a backup; planned again", "at": now}
     writing.execute(update(change).where(change.c.state == journal.SENT).values(again))
-    approved = list(writing.scalars(select(run.c.id).where(run.c.verdict == journal.APPROVED)))
-    journal.supersede_plans(writing, approved)
+    approved = list(writing.scalars(select(run.c.id).where(run.c.verdict == run_journal.APPROVED)))
+    run_journal.supersede_plans(writing, approved)
     crms = list(writing.scalars(select(account.c.crm)))
     upsert(writing, note, [{"crm": "", "name": f"{RESTORED}{crm}", "value": TO_PULL} for crm in sorted(crms)])
     upsert(writing, note, [{"crm": "", "name": RESTORED_AT, "value": str(now)}])

@@ -32,7 +32,7 @@ from crmsync.reporting.links import resolve_link
 from crmsync.reporting.person import explain_person
 from crmsync.reporting.print_changes import ENDED, PLANS
 from crmsync.reporting.print_run import COUNTS, OUTCOMES, PROTECTED, SKIPPED
-from crmsync.store import journal
+from crmsync.store import run_journal
 from crmsync.store.database import Store
 from crmsync.store.pausing import begin_pause, end_pause
 from crmsync.store.queries import SCORE_STEP
@@ -211,7 +211,7 @@ def _show_status(site: Site, request: Request, _form: Mapping[str, str]) -> Resp
 def _show_run(site: Site, request: Request, _form: Mapping[str, str]) -> Response:
     run, query = request.path_params["run"], dict(request.query_params)
     with _state(site) as store, store.read() as reading:
-        row = journal.find_run(reading, run)
+        row = run_journal.find_run(reading, run)
         if row is None:
             return _page(site, request, "message", 404, title="Not found", said=f"there is no run {run}")
         if "pulled" in query:
@@ -228,7 +228,7 @@ def _show_run(site: Site, request: Request, _form: Mapping[str, str]) -> Respons
         run=run,
         command=row.command,
         verdict=row.verdict,
-        waits=row.verdict == journal.WAITING,
+        waits=row.verdict == run_journal.WAITING,
         started=format_minute(from_ms(row.started)),
         ended=format_minute(from_ms(row.ended)) if row.ended else "",
         result=result,
@@ -308,7 +308,7 @@ def _approve(site: Site, request: Request, form: dict[str, str]) -> Response:
         return _forbidden(site, request)
     plan = request.path_params["plan"]
     with opened_state(site.config) as store, store.begin() as writing:
-        if not journal.approve_plan(writing, plan, to_ms(datetime.now(UTC)), BY):
+        if not run_journal.approve_plan(writing, plan, to_ms(datetime.now(UTC)), BY):
             said = f"plan {plan} does not wait for approval any longer"
             return _page(site, request, "message", 409, title="Not approved", said=said)
     site.watcher.refresh()

@@ -18,7 +18,7 @@ from crmsync.errors import ConfigError, Unavailable
 from crmsync.model import Ref
 from crmsync.planning import approval
 from crmsync.reporting.person import explain_person
-from crmsync.store import journal, schema
+from crmsync.store import journal, run_journal, schema
 from crmsync.store.future import LEEWAY
 from tests.support import make
 from tests.support.cycles import balanced, held, totals, two_crms, world
@@ -229,9 +229,9 @@ def test_odd_data_of_the_approved_config_wait_for_an_edited_one_too_and_its_othe
     written = {"records": {"hubspot": {"records": 1}}}
     with state.begin() as tx:
         for plan_id, kind, config_hash in (("A", "data", "old"), ("B", "config", "old"), ("C", "data", "older")):
-            journal.keep_text(tx, config_hash, config_hash, 1)
-            journal.add_plan(tx, plan_id, journal.WAITING, ("model", config_hash), 1, {**written, "kind": kind})
-        journal.adopt_config(tx, "old", ["hubspot"], ["hubspot"], 0)
+            run_journal.keep_text(tx, config_hash, config_hash, 1)
+            run_journal.add_plan(tx, plan_id, run_journal.WAITING, ("model", config_hash), 1, {**written, "kind": kind})
+        run_journal.adopt_config(tx, "old", ["hubspot"], ["hubspot"], 0)
         assert approval.find_plan(tx, "new", "A", 1).id == approval.find_plan(tx, "new", None, 1).id == "A"
         for plan_id in "BC":
             with pytest.raises(ConfigError, match="another config"):
@@ -507,7 +507,7 @@ def test_an_approval_is_good_for_a_day(state):
     set_titles(hubspot, range(1, 16), None)
     waiting = run_cycle(work(state, hubspot, now=minutes(1))).held.run
     with state.begin() as tx:
-        assert journal.approve_plan(tx, waiting, work(state, hubspot, now=minutes(2)).now_ms, "ann")
+        assert run_journal.approve_plan(tx, waiting, work(state, hubspot, now=minutes(2)).now_ms, "ann")
     late = run_cycle(work(state, hubspot, now=NOW + timedelta(days=2)))
     assert (late.verdict, late.crms["hubspot"].updated) == ("held", 0)
 
@@ -519,7 +519,7 @@ def test_a_second_yes_to_a_plan_that_was_written_is_none(state):
     waiting = run_cycle(work(state, hubspot, now=minutes(1))).held.run
     apply_plan(work(state, hubspot, now=minutes(2)), waiting)
     with state.begin() as tx:
-        assert not journal.approve_plan(tx, waiting, 0, "bob")
+        assert not run_journal.approve_plan(tx, waiting, 0, "bob")
 
 
 def test_what_was_approved_and_cut_off_is_not_asked_again(state):
@@ -733,7 +733,7 @@ def test_a_preview_is_pruned(state):
     hubspot.time = NOW + timedelta(days=8)
     run_cycle(work(state, hubspot, settings=short, now=hubspot.time))
     with state.read() as reading:
-        assert journal.find_run(reading, seen) is None
+        assert run_journal.find_run(reading, seen) is None
         assert list(journal.rows_of(reading, seen)) == []
 
 

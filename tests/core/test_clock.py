@@ -33,7 +33,7 @@ from crmsync.daemon.scheduler import clock_setting, follow_clock, trigger_of
 from crmsync.errors import ConfigError, Unavailable, WrongClock
 from crmsync.exit_codes import outcome_of
 from crmsync.reporting import status
-from crmsync.store import journal, schema
+from crmsync.store import run_journal, schema
 from crmsync.store.database import BUSY_SECONDS, open_store
 from tests.support import hubspot, make
 from tests.support.cycles import held, two_crms, world
@@ -255,7 +255,7 @@ def test_R37_a_good_run_of_the_future_is_none(state):
     assert "no successful run since 2026-11-21 12:00 UTC" in said["health"][0]
     assert "No run since then" in said["health"][0]
     with state.read() as reading:
-        assert journal.last_full_pull(reading, int(four.timestamp() * 1000)) == int(NOW.timestamp() * 1000)
+        assert run_journal.last_full_pull(reading, int(four.timestamp() * 1000)) == int(NOW.timestamp() * 1000)
     now = run_cycle(work(state, crms[0], settings=settings, now=four))
     assert status.health_document(settings, state, four)["healthy"]
     first, second, _third = status.status_document(settings, state, four)["runs"]
@@ -278,7 +278,7 @@ def test_R37_an_approval_of_the_future_is_not_good_for_ever(state):
     small = make.config(guard={"first_run": 1})
     waits = run_cycle(work(state, *crms, settings=small)).held
     with state.begin() as tx:
-        assert journal.approve_plan(tx, waits.run, int((NOW + DAYS).timestamp() * 1000), "ann")
+        assert run_journal.approve_plan(tx, waits.run, int((NOW + DAYS).timestamp() * 1000), "ann")
     again = run_cycle(work(state, *crms, settings=small, now=NOW + timedelta(minutes=1)))
     assert again.held is not None
     assert not crms[0].writes

@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from crmsync.cycle import preview_run, run_cycle
 from crmsync.model import Ref
-from crmsync.store import journal, schema
+from crmsync.store import journal, run_journal, schema
 from crmsync.store.activities import save_activities
 from crmsync.store.contacts import save_contacts
 from crmsync.store.database import open_store, wipe_forgotten
@@ -145,8 +145,10 @@ def test_an_address_that_others_carry_too_does_not_take_them_along(stored):
 
 def test_a_refusal_that_repeats_a_name_is_blotted_out_of_runs(stored):
     with stored.begin() as tx:
-        journal.begin_run(tx, "r1", "sync", 1, ("m", "c"), "")
-        journal.end_run(tx, "r1", 2, "partial", {"problems": [f"hubspot said “{MAIL} is no address of {CANARY} name”"]})
+        run_journal.begin_run(tx, "r1", "sync", 1, ("m", "c"), "")
+        run_journal.end_run(
+            tx, "r1", 2, "partial", {"problems": [f"hubspot said “{MAIL} is no address of {CANARY} name”"]}
+        )
     assert forget(stored)["run"] == 1
     (run,) = rows(stored, schema.run)
     assert run["result"] == '{"problems":["hubspot said “(forgotten) is no address of (forgotten)”"]}'

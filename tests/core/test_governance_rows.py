@@ -18,7 +18,7 @@ from crmsync.reporting.alerts import _find_loosened
 from crmsync.reporting.documents import check_document
 from crmsync.reporting.print_status import print_status
 from crmsync.reporting.status import status_document
-from crmsync.store import journal, schema
+from crmsync.store import run_journal, schema
 from crmsync.store.database import open_store
 from crmsync.store.opportunities import save_opportunities
 from crmsync.store.sql import to_ms
@@ -36,8 +36,8 @@ def adopt(state, text, at, **tables):
     """A config that a run adopted at an instant."""
     config = make.config(text, **tables)
     with state.begin() as tx:
-        journal.keep_text(tx, config.decision_hash(), config.decision_text(), to_ms(at))
-        journal.adopt_config(tx, config.decision_hash(), ["hubspot"], ["hubspot"], to_ms(at))
+        run_journal.keep_text(tx, config.decision_hash(), config.decision_text(), to_ms(at))
+        run_journal.adopt_config(tx, config.decision_hash(), ["hubspot"], ["hubspot"], to_ms(at))
     return config
 
 
@@ -147,11 +147,16 @@ def test_S4_31_each_version_has_its_config_approver_and_reason_and_runs_and_scor
     edited = NEVER_FADES.replace("points = 30", "points = 29")
     config = make.config(edited)
     with state.begin() as tx:
-        journal.keep_text(tx, config.decision_hash(), config.decision_text(), to_ms(DAYS[0]))
-        journal.add_plan(
-            tx, "P", journal.WAITING, (config.model_hash(), config.decision_hash()), to_ms(DAYS[0]), {"kind": "config"}
+        run_journal.keep_text(tx, config.decision_hash(), config.decision_text(), to_ms(DAYS[0]))
+        run_journal.add_plan(
+            tx,
+            "P",
+            run_journal.WAITING,
+            (config.model_hash(), config.decision_hash()),
+            to_ms(DAYS[0]),
+            {"kind": "config"},
         )
-        assert journal.approve_plan(tx, "P", to_ms(DAYS[1]), "dana")
+        assert run_journal.approve_plan(tx, "P", to_ms(DAYS[1]), "dana")
     run(state, hot(), at=DAYS[1], model=edited, guard={"scores": 1, "bands": 1, "first_run": 100})
     with state.read() as reading:
         versions = list_model_versions(reading)
@@ -306,7 +311,7 @@ def test_the_versions_of_an_older_state_are_those_of_its_runs(state_url, tmp_pat
     url = f"sqlite:///{tmp_path}/older.db"
     with closing(open_store(url, version="0017")) as older, older.begin() as tx:
         for name in "abc":
-            journal.keep_text(tx, name, name, 1)
+            run_journal.keep_text(tx, name, name, 1)
         runs = [("1", "a", "ok", 10), ("2", "b", "failed", 20), ("3", "a", "partial", 30), ("4", "b", "ok", 40)]
         runs += [("5", "a", "ok", 50), ("6", "gone", "ok", 60)]
         for run_id, config, verdict, started in runs:
@@ -327,8 +332,8 @@ def test_the_last_commit_is_noted_of_the_version_that_a_run_adopted(work_tree, s
     with settings_alone(monkeypatch, {}):
         now = datetime.now(UTC)
         with state.begin() as tx:
-            journal.keep_text(tx, config.decision_hash(), config.decision_text(), to_ms(now))
-            journal.adopt_config(tx, config.decision_hash(), ["hubspot"], ["hubspot"], to_ms(now))
+            run_journal.keep_text(tx, config.decision_hash(), config.decision_text(), to_ms(now))
+            run_journal.adopt_config(tx, config.decision_hash(), ["hubspot"], ["hubspot"], to_ms(now))
         note_file_commit(path, config, state)
         with state.read() as reading:
             (found,) = list_model_versions(reading)

@@ -15,7 +15,7 @@ from crmsync.model import Change, Ref
 from crmsync.planning.review import changes_of, refusal_cause
 from crmsync.reporting import person as explain
 from crmsync.reporting import status as health
-from crmsync.store import journal, schema
+from crmsync.store import journal, run_journal, schema
 from crmsync.store.database import held_by
 from crmsync.store.queries import find_contacts
 from tests.support import make
@@ -122,7 +122,7 @@ def test_what_is_approved_and_not_written_is_listed_until_it_is_void(work):
     approved_at = minutes(work, 2).now
     assert status(work)["approved"] == []
     with work.store.begin() as tx:
-        journal.approve_plan(tx, planned.run, minutes(work, 2).now_ms, "ann")
+        run_journal.approve_plan(tx, planned.run, minutes(work, 2).now_ms, "ann")
     (approved,) = status(work, minutes=3)["approved"]
     assert (approved["run"], approved["at"]) == (planned.run, approved_at.isoformat())
     assert approved["records"]["hubspot"]["records"] == 1
@@ -215,8 +215,8 @@ def test_pending_updates_are_those_of_runs_and_each_counts_once(work):
         query = select(schema.record.c.id).where(schema.record.c.ref_id == "1")
         (row_id,) = tx.scalars(query)
         change = Change(Ref("hubspot", "contact", "1"), {"score": 1}, {"score": 2})
-        (run,) = journal.recent_runs(tx, 1)
-        journal.add_plan(tx, "seen", journal.PREVIEW, ("m", "c"), work.now_ms, {})
+        (run,) = run_journal.recent_runs(tx, 1)
+        run_journal.add_plan(tx, "seen", run_journal.PREVIEW, ("m", "c"), work.now_ms, {})
         journal.add_changes(tx, "seen", [(row_id, change)], work.now_ms)
         journal.add_changes(tx, run.id, [(row_id, change)], work.now_ms)
         journal.add_changes(tx, run.id, [(row_id, change)], work.now_ms, journal.SENT)
@@ -296,7 +296,7 @@ def test_who_writes_is_told(state):
 
 def test_a_review_counts_moves_and_names_who_moves_first(work):
     with work.store.read() as reading:
-        (run,) = journal.recent_runs(reading, 1)
+        (run,) = run_journal.recent_runs(reading, 1)
         told = changes_of(reading, run.id)
     assert told["records"] == {"hubspot": 2, "salesforce": 1}
     assert {"crm": "hubspot", "from": None, "to": "mql", "records": 1} in told["bands"]

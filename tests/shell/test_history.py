@@ -8,7 +8,7 @@ import pytest
 from crmsync.config import load
 from crmsync.cycle import run_cycle
 from crmsync.model import Ref
-from crmsync.store import journal
+from crmsync.store import run_journal
 from crmsync.store.database import open_store
 from tests.core.test_give_back import too_late
 from tests.support.commands import crmsync, settings_alone, write_model
@@ -144,7 +144,7 @@ def test_what_was_pruned_is_said_and_a_hand_off_still_tells_what_it_knows(path, 
         go(path, state, hubspot, at=DAYS[10 + number])
     with state.begin() as tx:
         now = int(DAYS[13].timestamp() * 1000)
-        journal.prune_runs(tx, now - int(timedelta(days=5).total_seconds() * 1000), now)
+        run_journal.prune_runs(tx, now - int(timedelta(days=5).total_seconds() * 1000), now)
     rows, document = told(path)
     assert (rows[0]["run"], rows[0]["owner"], rows[0]["score"]) == (old.run, "ann@acme.example", 65)
     assert rows[1]["score"] == 80

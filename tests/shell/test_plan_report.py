@@ -18,7 +18,7 @@ from crmsync.config import load
 from crmsync.reporting.charts import compare_bars
 from crmsync.reporting.plan_html import name_bars, render_plan
 from crmsync.reporting.print_plan import describe_lines, draw_bar, print_plan
-from crmsync.store import journal
+from crmsync.store import journal, run_journal
 from tests.conftest import NOW
 from tests.support.commands import crmsync, settings_alone
 from tests.support.demo import SECRETS, write_config
@@ -199,7 +199,7 @@ def test_a_plan_that_meets_a_condition_exits_with_one_and_is_stored(edited):
     assert re.fullmatch(r"--fail-if 'mql > \+0': mql would have \d+ people instead of \d+ \(\+.*\)", ended.err.strip())
     run = re.search(r"crmsync apply (\S+)", ended.out)[1]
     with existing_state(load(edited)) as store, store.read() as reading:
-        assert journal.find_run(reading, run).verdict == journal.PREVIEW
+        assert run_journal.find_run(reading, run).verdict == run_journal.PREVIEW
         assert any(True for _row in journal.rows_of(reading, run))
 
 

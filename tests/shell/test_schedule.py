@@ -16,7 +16,7 @@ from crmsync.daemon import scheduler as schedule
 from crmsync.daemon import signals
 from crmsync.errors import Cancelled, ConfigError, StateError, Unavailable
 from crmsync.reporting.standing import next_run_document
-from crmsync.store import journal
+from crmsync.store import run_journal
 from crmsync.store.database import held_by, open_store
 from tests.support import make
 from tests.support.processes import left, read_until, until
@@ -160,7 +160,7 @@ def test_the_daemon_notes_in_the_state_when_its_next_run_is(monkeypatch, state):
     }
     with state.writer("crmsync run"):
         with state.begin() as tx:
-            journal.set_worker_config(tx, "a hash")
+            run_journal.set_worker_config(tx, "a hash")
         schedule.run_daemon(settings, lambda: None, schedule.Watch(), stop, (), state)
         (found,) = noted
         assert (found["daemon"], found["start"]) == (True, None)

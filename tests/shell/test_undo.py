@@ -6,7 +6,7 @@ from connectors.sandbox.faults import Fault
 from crmsync.attempt import open_run
 from crmsync.errors import Cancelled
 from crmsync.result import Result
-from crmsync.store import journal
+from crmsync.store import run_journal
 from crmsync.store.undone import UNDO
 from tests.support.commands import crmsync, settings_alone
 from tests.support.demo import SECRETS, write_config
@@ -105,5 +105,5 @@ def cut_off(work, run_id):
     """An undo that ends where it has begun."""
     open_run(work, Result("20261128-120000-dead"), UNDO)
     with work.store.begin() as writing:
-        journal.rewrite_plan(writing, "20261128-120000-dead", {"undoes": run_id, "left": []})
+        run_journal.rewrite_plan(writing, "20261128-120000-dead", {"undoes": run_id, "left": []})
     raise Cancelled

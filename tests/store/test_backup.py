@@ -14,7 +14,7 @@ from sqlalchemy import insert, select, update
 from crmsync.cycle import preview_run, run_cycle
 from crmsync.errors import Cancelled, ConfigError, StateError, StateInUse
 from crmsync.reporting.history import person_history
-from crmsync.store import backup, database, journal, schema
+from crmsync.store import backup, database, journal, run_journal, schema
 from crmsync.store.backup import opened_backup, save_backup
 from crmsync.store.cursors import StoredNotes, read_cursor
 from crmsync.store.database import open_existing_store, open_store
@@ -182,7 +182,7 @@ def test_what_was_under_way_when_the_backup_was_made_is_not_gone_on_with(state, 
         tx.execute(insert(schema.cursor).values(crm="hubspot", stream="full:activities", value="9"))
         first = tx.scalar(select(schema.change.c.id).order_by(schema.change.c.id).limit(1))
         tx.execute(update(schema.change).where(schema.change.c.id == first).values(state=journal.SENT))
-        journal.add_plan(tx, "seen", journal.APPROVED, ("m", "c"), MADE, {"kind": "preview"})
+        run_journal.add_plan(tx, "seen", run_journal.APPROVED, ("m", "c"), MADE, {"kind": "preview"})
     keep(state, path)
     bring(path, state)
     assert list(StoredNotes(state, "hubspot")) == []
@@ -190,7 +190,7 @@ def test_what_was_under_way_when_the_backup_was_made_is_not_gone_on_with(state, 
         assert read_cursor(reading, "hubspot", "full:activities") is None
         assert read_cursor(reading, "hubspot", "activities") is not None
     assert {each["state"] for each in rows(state, schema.change) if each["id"] == first} == {journal.PLANNED}
-    assert [each["verdict"] for each in rows(state, schema.run) if each["id"] == "seen"] == [journal.SUPERSEDED]
+    assert [each["verdict"] for each in rows(state, schema.run) if each["id"] == "seen"] == [run_journal.SUPERSEDED]
 
 
 def test_who_was_forgotten_since_the_backup_stays_forgotten(state, path):

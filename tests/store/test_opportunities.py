@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import MetaData
 
 from crmsync.model import Opportunity, Ref, StageEntry
-from crmsync.store import journal, schema
+from crmsync.store import run_journal, schema
 from crmsync.store.database import open_store
 from crmsync.store.forgetting import forget_records
 from crmsync.store.hand_offs import NewEntry, save_entries
@@ -235,7 +235,7 @@ def test_entries_are_kept_as_long_as_the_state_keeps_runs(state):
     keep_entry(state, 1, at=1_000)
     keep_entry(state, 2, at=3_000)
     with state.begin() as tx:
-        journal.prune_runs(tx, 2_000, 5_000)
+        run_journal.prune_runs(tx, 2_000, 5_000)
     assert [row["person"] for row in rows(state, schema.stage_entry)] == [2]
 
 

@@ -10,7 +10,7 @@ from crmsync.config import config_class
 from crmsync.cycle import run_cycle
 from crmsync.model import Activity, Contact, Owner, Ref
 from crmsync.planning import approval
-from crmsync.store import journal
+from crmsync.store import run_journal
 from crmsync.store.database import open_store
 from crmsync.work import Work
 from tests.support.sharing import migrated
@@ -121,7 +121,7 @@ def apply_plan(of, plan_id):
     """Approve a plan and run, as `crmsync apply` does."""
     with of.store.begin() as tx:
         found = approval.find_plan(tx, of.config.decision_hash(), plan_id, of.now_ms)
-        assert journal.approve_plan(tx, found.id, of.now_ms, "ann")
+        assert run_journal.approve_plan(tx, found.id, of.now_ms, "ann")
     return run_cycle(of, "apply")
 
 

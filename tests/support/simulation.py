@@ -37,7 +37,7 @@ from crmsync.planning.guard import a_tenth_more
 from crmsync.result import Result
 from crmsync.store import copy as copy_module
 from crmsync.store import database as database_module
-from crmsync.store import journal, schema
+from crmsync.store import journal, run_journal, schema
 from crmsync.store.database import STANDBY_POLL, Store, WriterStop, open_store
 from crmsync.store.ledgers import ENTRY
 from crmsync.store.lock import Lock, PostgresLock, lock_of
@@ -513,7 +513,7 @@ class Simulation:
                 it.crm == record.ref.crm, it.kind == record.ref.kind, it.ref_id == record.ref.id
             )
             stored = reading.execute(query).first()
-            adopted = journal.adopted_config(reading)
+            adopted = run_journal.adopted_config(reading)
         if adopted is None or stored is None or not stored[0] or stored[1] or (stored[2] or None) == (value or None):
             self.theirs.pop((record.ref, name), None)
         else:
@@ -611,7 +611,7 @@ class Simulation:
 
     def _serve(self, actor: Actor, store: Store, settings) -> None:
         with store.begin() as tx:
-            journal.set_worker_config(tx, settings.decision_hash())
+            run_journal.set_worker_config(tx, settings.decision_hash())
         while not actor.stop.is_set():
             if not store.may_write():
                 raise LostLock
@@ -663,12 +663,12 @@ class Simulation:
     def approve(self, which: int = 0) -> None:
         """Somebody approves a plan that can be approved, by the config of now."""
         with self.watching.begin() as tx:
-            plans = [*journal.waiting_plans(tx), *journal.list_plans(tx, journal.PREVIEW)]
+            plans = [*run_journal.waiting_plans(tx), *run_journal.list_plans(tx, run_journal.PREVIEW)]
             if not plans:
                 return
             with suppress(ConfigError):
                 found = self._find_plan(tx, plans[which % len(plans)].id)
-                if journal.approve_plan(tx, found.id, to_ms(self.now + self.skew), "ann"):
+                if run_journal.approve_plan(tx, found.id, to_ms(self.now + self.skew), "ann"):
                     self.seen["approved"] += 1
 
     def _find_plan(self, tx, plan_id: str):
@@ -851,7 +851,10 @@ class Simulation:
         if result.run in self.approved_by_itself:
             return
         with self.watching.read() as reading:
-            plans = [*journal.list_plans(reading, journal.APPROVED), *journal.list_plans(reading, journal.SUPERSEDED)]
+            plans = [
+                *run_journal.list_plans(reading, run_journal.APPROVED),
+                *run_journal.list_plans(reading, run_journal.SUPERSEDED),
+            ]
             runs = {row.id: row for row in plans}
             rows = [(state, row.change) for state, _reason, row in journal.rows_of(reading, result.run)]
         seen: Counter[str] = Counter()
@@ -926,15 +929,17 @@ class Simulation:
 
     def approve_waiting(self) -> None:
         with self.watching.begin() as tx:
-            for row in journal.waiting_plans(tx):
+            for row in run_journal.waiting_plans(tx):
                 with suppress(ConfigError):
                     found = self._find_plan(tx, row.id)
-                    journal.approve_plan(tx, found.id, to_ms(self.now), "ann")
+                    run_journal.approve_plan(tx, found.id, to_ms(self.now), "ann")
 
     def _check_at_rest(self, result: Result, *, strictly: bool = False) -> None:
         rows = self._rows(schema.change)
         runs = {row["id"]: row["verdict"] for row in self._rows(schema.run)}
-        left = [row for row in rows if row["state"] in ("sent", "planned") and runs[row["run"]] not in journal.PLANS]
+        left = [
+            row for row in rows if row["state"] in ("sent", "planned") and runs[row["run"]] not in run_journal.PLANS
+        ]
         demand(not left, "the_journal_has_nothing_open", left)
         demand("running" not in runs.values(), "no_run_is_left_running", runs)
         for row in self._rows(schema.person):
@@ -945,7 +950,7 @@ class Simulation:
     def _check_records(self, result: Result, *, strictly: bool) -> None:
         """Each live record holds what a state built anew says, or stands on a list that says why not."""
         with self.watching.read() as reading:
-            adopted = journal.adopted_config(reading)
+            adopted = run_journal.adopted_config(reading)
         held_by_config = result.held is not None and result.held.kind == "config"
         settings = config_of(adopted[1], self.config) if held_by_config and adopted else self.config
         anew = open_store(fresh_state(self.folder, "anew"))
@@ -988,7 +993,9 @@ class Simulation:
     def _listed(self) -> set[tuple[str, str, str]]:
         """The records of which a list says why they may not hold what they should."""
         runs = {row["id"]: row["verdict"] for row in self._rows(schema.run)}
-        waiting = [row for row in self._rows(schema.change) if runs[row["run"]] in (journal.WAITING, journal.APPROVED)]
+        waiting = [
+            row for row in self._rows(schema.change) if runs[row["run"]] in (run_journal.WAITING, run_journal.APPROVED)
+        ]
         listed = {(row["crm"], row["kind"], row["ref_id"]) for row in waiting}
         held = {row["person"] for row in self._rows(schema.record) if key_of(row) in listed}
         for row in self._rows(schema.record):

@@ -20,7 +20,7 @@ from connectors.serving import answer_calls, listen
 from crmsync.config import load
 from crmsync.cycle import run_cycle
 from crmsync.errors import ConfigError
-from crmsync.store import journal
+from crmsync.store import run_journal
 from crmsync.store.database import open_store
 from crmsync.store.schema import run as run_table
 from crmsync.web import access
@@ -45,7 +45,7 @@ def waiting(site):
     store = open_store(site.settings.state.url)
     try:
         with store.read() as reading:
-            return [row.id for row in journal.waiting_plans(reading)]
+            return [row.id for row in run_journal.waiting_plans(reading)]
     finally:
         store.close()
 
