@@ -44,7 +44,16 @@ def main() -> int:
     given = parser.parse_args()
     with serve(people=20, seed=1) as sandbox:
         _begin_jobs(sandbox.url)
-        how = ["--max-examples", given.examples, "--seed", given.seed, "--checks", CHECKS, "--phases", "fuzzing"]
+        how = [
+            "--max-examples",
+            given.examples,
+            "--seed",
+            given.seed,
+            "--checks",
+            CHECKS,
+            "--phases",
+            "coverage,fuzzing",
+        ]
         about = [str(SPECIFICATION), "--url", sandbox.url, "-H", "Authorization: Bearer sandbox-token"]
         return subprocess.call([given.schemathesis, "run", *about, *how, "--generation-database", "none"])
 

@@ -3,14 +3,15 @@
 Of each part a sample of mutants, which are mutmut's, is drawn by seed. Prints the score of each part and the survivors
 as diffs, and fails where a part is below 90 %.
 
-mutmut only makes the mutants. Its own run looks for every test that reaches a function and plays them in the order of a
-set: which tests follow each other differs from run to run, and one mutant costs a minute of tests that it has nothing
-to do with. Here each part has its tests, the ones that know it best first.
+mutmut only makes the mutants. Its own run plays the tests that reach a function in the order of a set: which tests
+follow each other differs from run to run. Here each part has its tests. They are played once without a mutant, and all
+must pass; a mutant then meets those that reached its function: the quickest first, the rest file by file.
 """
 
 import argparse
 import contextlib
 import io
+import json
 import os
 import random
 import shutil
@@ -18,15 +19,20 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 from mutmut import __main__ as mutmut
+from mutmut.mutation import trampoline
 
 ENOUGH = 0.9
 AT_MOST = 600
 """Seconds for which the tests may run with one mutant: one that never ends is noticed."""
+FIRST = 40
+"""So many of the quickest tests are played before others, which may need a sandbox or a database."""
+REACHED = Path("reached.json")
 
 CORE = ["core/test_cycle.py", "core/test_overrides.py", "core/test_approval.py"]
 TESTS = {
@@ -35,6 +41,9 @@ TESTS = {
         "core/test_routing.py",
         "core/test_routing_run.py",
         "core/test_lifecycle_run.py",
+        "core/test_deciding_rows.py",
+        "core/test_sla_run.py",
+        "core/test_lost_turns.py",
         "core/test_cycle.py",
         "core/test_queries.py",
     ],
@@ -42,19 +51,52 @@ TESTS = {
     "crmsync/planning/changes.py": ["core/test_plan.py", *CORE],
     "crmsync/planning/guard.py": ["core/test_plan.py", *CORE],
     "crmsync/planning/approval.py": ["core/test_approval.py", "core/test_cycle.py"],
-    "crmsync/planning/builder.py": ["core/test_queries.py", *CORE],
-    "crmsync/planning/person_plan.py": ["core/test_queries.py", *CORE],
+    "crmsync/planning/builder.py": ["core/test_queries.py", *CORE, "core/test_account_conditions.py"],
+    "crmsync/planning/person_plan.py": [
+        "core/test_queries.py",
+        *CORE,
+        "core/test_truth.py",
+        "core/test_outcomes_run.py",
+        "core/test_feedback.py",
+    ],
     "crmsync/planning/scored_people.py": ["core/test_queries.py", *CORE],
-    "crmsync/planning/apply.py": ["core/test_give_back.py", *CORE],
+    "crmsync/planning/apply.py": ["core/test_give_back.py", *CORE, "core/test_undo.py", "core/test_failures_cycle.py"],
+    "crmsync/planning": [
+        "core/test_plan_report.py",
+        "core/test_account_scores.py",
+        "core/test_account_counts.py",
+        "core/test_score_fields.py",
+        "core/test_small_moves.py",
+        "core/test_tasks.py",
+        "core/test_undo.py",
+        "core/test_sla_run.py",
+        "core/test_feed_hold.py",
+        "core/test_as_of_run.py",
+        "core/test_queries.py",
+        "core/test_routing_run.py",
+        "core/test_lost_turns.py",
+        "core/test_sla_http.py",
+        *CORE,
+    ],
     "crmsync/store/contacts.py": ["store", "core/test_full_pull.py", "core/test_cycle.py", "core/test_erasure.py"],
     "crmsync/store/activities.py": ["store", "core/test_full_pull.py", "core/test_cycle.py"],
     "crmsync/store/journal.py": ["store", "core/test_queries.py", *CORE],
-    "crmsync/scoring": ["scoring", "core/test_lint.py"],
+    "crmsync/scoring": [
+        "scoring",
+        "core/test_lint.py",
+        "core/test_account_conditions.py",
+        "core/test_account_counts.py",
+        "core/test_as_of_run.py",
+    ],
 }
-"""The tests of each part. Those of the laws draw their examples and take long, PostgreSQL does what SQLite does."""
+"""The tests of each part; a file belongs to the first part whose name it begins with.
+
+Those that draw examples take long, PostgreSQL does what SQLite does.
+"""
 
 OPTIONS = ["-x", "-q", "--rootdir=.", "--tb=line", "-p", "no:randomly", "-p", "no:cacheprovider", "--timeout", "60"]
-QUICK = ["-k", "not postgresql and not law"]
+QUICK = ["-k", "not postgresql", "-m", "not hypothesis"]
+os.environ["DATABASES"] = "both"  # else half of the tests would be left to PostgreSQL, and played by nobody
 
 
 def main() -> int:
@@ -65,12 +107,48 @@ def main() -> int:
     given = parser.parse_args()
     drawn = _drawn(given.modules, given.sample, given.seed)
     os.chdir("mutants")
-    wanted = list(dict.fromkeys(path for part in drawn for path in _tests_of(part)))
+    wanted = list(dict.fromkeys(f"tests/{name}" for part in drawn for name in TESTS[part]))
     pytest.main([*OPTIONS, *QUICK, "--collect-only", "-qqq", *wanted])  # what is imported now need not be each time
-    if _exit_code("", wanted, aloud=True) != 0:
+    if _exit_code("stats", wanted, Reached()) != 0:
         sys.exit("NOT MEASURED: the tests fail without any mutant")
-    low = [part for part, names in drawn.items() if not _is_enough(part, names)]
+    reached = json.loads(REACHED.read_text(encoding="utf-8"))
+    low = [part for part, names in drawn.items() if not _is_enough(part, names, reached)]
     return int(bool(low))
+
+
+class Reached:
+    """Notes, as a plugin of pytest, which tests reach each function and how long they take."""
+
+    def __init__(self) -> None:
+        self.now: set[str] = set()
+        self.tests: dict[str, list[tuple[float, str]]] = defaultdict(list)
+        self.took: dict[str, float] = defaultdict(float)
+
+    def pytest_sessionstart(self) -> None:
+        trampoline.record_trampoline_hit = lambda name, caller=None: self.now.add(name)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.took[report.nodeid] += report.duration
+
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        for name in self.now:
+            self.tests[name].append((self.took[nodeid], nodeid))
+        self.now.clear()
+
+    def pytest_sessionfinish(self) -> None:
+        quickest = {name: [nodeid for _, nodeid in sorted(tests)] for name, tests in self.tests.items()}
+        REACHED.write_text(json.dumps(quickest), encoding="utf-8")
+
+
+def _in_order(part: str, tests: Sequence[str]) -> list[str]:
+    """The quickest first; the rest file by file, those that know the part best before others."""
+    files = [f"tests/{name}" for name in TESTS[part]]
+
+    def place(nodeid: str) -> tuple[int, str]:
+        known = next((number for number, name in enumerate(files) if nodeid.startswith(name)), len(files))
+        return known, nodeid.partition("::")[0]
+
+    return [*tests[:FIRST], *sorted(tests[FIRST:], key=place)]
 
 
 def _drawn(modules: Sequence[str], count: int, seed: int) -> dict[str, list[str]]:
@@ -94,16 +172,13 @@ def _drawn(modules: Sequence[str], count: int, seed: int) -> dict[str, list[str]
     }
 
 
-def _tests_of(part: str) -> list[str]:
-    return [f"tests/{name}" for name in TESTS[part]]
-
-
-def _is_enough(part: str, names: Sequence[str]) -> bool:
+def _is_enough(part: str, names: Sequence[str], reached: Mapping[str, Sequence[str]]) -> bool:
     alive = []
     for name in names:
-        begun = time.monotonic()
-        lives = _exit_code(name, _tests_of(part)) == 0
-        print(f"{'SURVIVED' if lives else 'killed'} {name} ({time.monotonic() - begun:.0f} s)", flush=True)
+        begun, tests = time.monotonic(), _in_order(part, reached.get(name.rpartition("__mutmut_")[0], []))
+        lives = not tests or _exit_code(name, tests) == 0
+        said = f"{time.monotonic() - begun:.0f} s" if tests else "no test reaches it"
+        print(f"{'SURVIVED' if lives else 'killed'} {name} ({said})", flush=True)
         if lives:
             alive.append(name)
             subprocess.run([f"{Path(sys.executable).parent}/mutmut", "show", name], cwd="..", check=False)
@@ -112,7 +187,7 @@ def _is_enough(part: str, names: Sequence[str]) -> bool:
     return score >= ENOUGH
 
 
-def _exit_code(mutant: str, tests: Sequence[str], *, aloud: bool = False) -> int:
+def _exit_code(mutant: str, tests: Sequence[str], aloud: Reached | None = None) -> int:
     """How pytest ends with one mutant, or with none. A process of its own: what a mutant spoils goes with it."""
     sys.stdout.flush()
     if not (child := os.fork()):
@@ -121,15 +196,15 @@ def _exit_code(mutant: str, tests: Sequence[str], *, aloud: bool = False) -> int
             os.dup2(silence, 1)
             os.dup2(silence, 2)
         mutmut.set_mutant_under_test(mutant)
-        os._exit(int(pytest.main([*OPTIONS, *QUICK, *tests])))
-    until = time.monotonic() + AT_MOST
+        os._exit(int(pytest.main([*OPTIONS, *QUICK, *tests], plugins=[aloud] if aloud else [])))
+    until = time.monotonic() + (float("inf") if aloud else AT_MOST)
     while not (ended := os.waitpid(child, os.WNOHANG))[0]:
         if time.monotonic() > until:
             os.kill(child, signal.SIGKILL)
         time.sleep(0.05)
     code = os.waitstatus_to_exitcode(ended[1])
     if code in (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.NO_TESTS_COLLECTED):
-        sys.exit(f"NOT MEASURED: pytest found nothing to run for {mutant or 'the tests'}")
+        sys.exit(f"NOT MEASURED: pytest found nothing to run for {mutant}")
     return code
 
 

@@ -229,7 +229,7 @@ def test_odd_data_of_the_approved_config_wait_for_an_edited_one_too_and_its_othe
     written = {"records": {"hubspot": {"records": 1}}}
     with state.begin() as tx:
         for plan_id, kind, config_hash in (("A", "data", "old"), ("B", "config", "old"), ("C", "data", "older")):
-            run_journal.keep_text(tx, config_hash, config_hash, 1)
+            run_journal.keep_text(tx, config_hash, f"the file of {config_hash}", 1)
             run_journal.add_plan(tx, plan_id, run_journal.WAITING, ("model", config_hash), 1, {**written, "kind": kind})
         run_journal.adopt_config(tx, "old", ["hubspot"], ["hubspot"], 0)
         assert approval.find_plan(tx, "new", "A", 1).id == approval.find_plan(tx, "new", None, 1).id == "A"

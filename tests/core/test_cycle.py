@@ -196,10 +196,12 @@ def test_a_plan_is_applied_once(state):
     crms = two_crms()
     dry = preview_run(work(state, *crms))
     apply_plan(work(state, *crms), dry.run)
-    with pytest.raises(ConfigError, match="cannot be approved"):
+    with pytest.raises(ConfigError, match="cannot be approved") as told:
         apply_plan(work(state, *crms), dry.run)
-    with pytest.raises(ConfigError, match="there is no plan"):
+    assert told.value.next_command == "crmsync plan"
+    with pytest.raises(ConfigError, match="there is no plan") as told:
         apply_plan(work(state, *crms), "20260101-000000-ffff")
+    assert told.value.next_command == "crmsync status"
 
 
 def at_page_size(size, seed, path):

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crmsync.cycle import preview_run
+from crmsync.errors import Unavailable
 from crmsync.model import Ref
 from crmsync.store import schema
 from tests.support import make
@@ -146,6 +147,24 @@ def test_whoever_comes_back_gets_who_waited(state, hubspot):
     saturday, monday = make.NOW, make.NOW + timedelta(days=2)
     assert counted(go(state, hubspot, at=saturday, pools=[{"name": "sales", "members": members}])) == {"waiting": 1}
     assert counted(go(state, hubspot, at=monday, pools=[{"name": "sales", "members": members}])) == {"routed": 1}
+
+
+def test_whose_records_are_partly_out_of_sight_waits_unless_somebody_has_them(state, hubspot):
+    salesforce = crm("salesforce")
+    for number, owner in ((1, None), (2, "bob")):
+        for each in (hubspot, salesforce):
+            join(each, number, demo=False, owner=owner and f"{each.name}-{owner}")
+    go(state, hubspot, salesforce)
+
+    def down():
+        raise Unavailable("salesforce", "it does not answer")
+
+    salesforce.account = down
+    for number, record in enumerate(list(hubspot.records.values()), 1):
+        hubspot.happen(activity(str(number), record))
+    ran = go(state, hubspot, salesforce, at=DAYS[1])
+    assert ran.waiting_for_owner["reasons"] == {"salesforce is skipped in this run": 1}
+    assert owners(hubspot) == {"p1": None, "p2": "hubspot-bob"}
 
 
 def test_a_lead_in_the_queue_of_a_later_route_or_of_a_pool_is_owned(state):

@@ -90,6 +90,23 @@ def test_whoever_is_killed_leaves_the_lock_and_nothing_else_happens_of_them(worl
     world.check()
 
 
+def test_what_a_killed_run_planned_goes_on_beside_as_many_who_are_new(world):
+    hubspot = world.crms["hubspot"]
+    come(hubspot, 11, 12, 13)
+    killed = world.command("sync")
+    world.go_to(killed, "write")
+    killed.kill()
+    come(hubspot, 14, 15, 16)
+    world.finish(world.command("sync"))
+    assert all("score" in hubspot.records[ref].current for ref in world.live(hubspot))
+    world.check()
+
+
+def come(crm, *numbers):
+    for number in numbers:
+        crm.edit(contact(f"{number:03}", emails=(f"p{number}@x.example",), fields={"title": "VP"}, stage="lead"))
+
+
 def pause_and_take_over(world):
     """A daemon is paused before it writes, loses its lock, and another run does newer work; the one that is paused."""
     hubspot = heat(world)

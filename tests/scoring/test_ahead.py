@@ -200,7 +200,7 @@ def net(scores, row):
 def test_single_rules_that_reach_the_next_band_are_named():
     of = example("starter")
     got = foreseen(of, did("page_viewed", url="/pricing"), title="VP")
-    assert got["next"]["said"] == "mql needs 18 more points: Demo requested"
+    assert got["next"] == {"band": "mql", "points": 18, "said": "mql needs 18 more points: Demo requested"}
     almost = foreseen(of, did("page_viewed", 0, url="/pricing"), did("webinar_attended"), title="VP")
     assert almost["next"]["said"] == "mql needs 8 more points: Demo requested or Webinar attended"
 

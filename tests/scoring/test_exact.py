@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -52,6 +52,21 @@ def test_days_agree_with_the_calendar(zone):
     assert local_days(instants, zone).tolist() == expected
 
 
+def test_an_instant_off_the_calendar_is_of_one_of_its_last_days():
+    days = local_days(np.array([-(10**15), 0, 10**15], dtype=np.int64), UTC).tolist()
+    assert days == [
+        date(*each).toordinal() - date(1970, 1, 1).toordinal() for each in ((1, 1, 3), (1970, 1, 1), (9999, 12, 30))
+    ]
+
+
+@pytest.mark.parametrize("zone", [UTC, BERLIN])
+def test_days_of_many_activities_of_some_weeks_agree_with_the_calendar(zone):
+    start = int(datetime(2026, 10, 20, tzinfo=UTC).timestamp())
+    instants = np.arange(start, start + 14 * 86_400, 700, dtype=np.int64)
+    expected = [day_of(datetime.fromtimestamp(int(each), UTC), zone) for each in instants]
+    assert local_days(instants, zone).tolist() == expected
+
+
 @pytest.mark.parametrize("zone", [UTC, BERLIN, HAVANA])
 def test_midnight_is_the_first_second_of_a_day(zone):
     for number in range(20_500, 20_900):
@@ -96,16 +111,30 @@ def test_one_step_of_fading_holds_for_every_later_age(kept, expected):
     assert [total(of, did("page_viewed", age)) for age in (14, 15, 16, 400)] == [10, expected, expected, expected]
 
 
+def test_each_step_of_fading_holds_until_the_next():
+    of = model(behavior=[behavior_rule(decay={"steps": {"10d": 50, "20d": 20}})])
+    assert [total(of, did("page_viewed", age)) for age in (9, 10, 19, 20, 400)] == [10, 5, 5, 2, 2]
+
+
+@pytest.mark.parametrize(("table", "member"), [("groups", "group"), ("channels", "channel")])
+def test_what_a_limit_of_several_rules_takes_away_is_explained(table, member):
+    of = model(**{table: {"news": {"cap": 6}}}, behavior=[behavior_rule(**{member: "news"})])
+    *_, line = one(of, did("page_viewed"))["lines"]
+    assert (line["points"], line["why"]) == (-4, "all rules of 'news' together give at most 6")
+
+
 def test_limits_of_a_rule_take_the_newest():
     of = model(behavior=[behavior_rule(points=16, decay={"half_life": "10d"}, max_times=2)])
     assert total(of, did("page_viewed", 0), did("page_viewed", 10), did("page_viewed", 20)) == 24
 
 
 def test_a_week_is_monday_to_sunday_and_a_month_a_calendar_month():
-    days_of = ("2026-11-08", "2026-11-09", "2026-11-15", "2026-10-31", "2026-10-30")
-    done = [event(at(f"{day}T12:00:00")) for day in days_of]
-    assert total(model(behavior=[behavior_rule(max_per_week=1)]), *done) == 30
-    assert total(model(behavior=[behavior_rule(max_per_month=1)]), *done) == 20
+    def counted(limit, *days):
+        return total(model(behavior=[behavior_rule(**{limit: 1})]), *(event(at(f"{day}T12:00:00")) for day in days))
+
+    assert counted("max_per_week", "2026-11-09", "2026-11-15") == 10
+    assert counted("max_per_week", "2026-11-08", "2026-11-09") == 20
+    assert counted("max_per_month", "2026-10-01", "2026-10-31", "2026-11-01") == 20
 
 
 def test_clamps_and_caps_are_lines():

@@ -308,3 +308,14 @@ def test_attributes_are_read_as_programs_write_them():
     )
     assert total(of, did("page_viewed", seconds="1.500")) == 0
     assert total(of, did("page_viewed", seconds="1500")) == 10
+
+
+@pytest.mark.parametrize(("chosen", "expected"), [(["500"], 10), (["500", "600"], "unknown")])
+def test_a_number_among_several_choices_is_one_only_where_it_is_the_only_one(chosen, expected):
+    assert asked(chosen, gte=100) == expected
+
+
+@pytest.mark.parametrize(("value", "said"), [(True, "it is yes"), (False, "it is no"), (1200, "it is 1,200")])
+def test_a_line_says_what_is_known(value, said):
+    (line, *_) = one(model(fit=[fit_rule(10, "rule", field="it", exists=True)]), it=value)["lines"]
+    assert said in line["why"]

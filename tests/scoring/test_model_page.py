@@ -112,6 +112,8 @@ def test_what_holds_for_all_rules_reads_aloud():
         weights={"fit": 0.4},
         bands={"cold": 0, "mql": {"at": 50, "drop_below": 45, "min_fit": 10}, "sql": {"min_behavior": 30}},
         grades={"A": 40, "B": 0},
+        grid={"1": 30, "2": 0},
+        qualification=[{"name": "budget", "when": {"field": "vip", "is": True}}],
         segment=[
             {
                 "name": "event",
@@ -142,12 +144,24 @@ def test_what_holds_for_all_rules_reads_aloud():
         "sql": "behavior of 30 or more",
         "A": "fit of 40 or more",
         "B": "everybody else",
+        "1": "behavior of 30 or more",
+        "2": "everybody else",
+        "budget": "vip is yes",
         "event": "source is Fair or Stand; total is fit + behavior × 0.6; mql: total of 40 or more; "
         "sql: total of 60 or more",
         "dach": "Germany, Austria",
         "VP": "titles with Prokurist",
         "bounced": "email bounced in the last 90 days; only if vip is no",
         "left": "email unsubscribed, unless later form submitted where form is News",
+    }
+    assert {part: [line.sort for line in lines] for part, lines in describe_model(of).items()} == {
+        "rules": [],
+        "limits": ["group", "channel", "channel", "machine_clicks", *["score"] * 4],
+        "bands": [*["band"] * 3, *["grade"] * 2, *["grid"] * 2],
+        "disqualifiers": ["disqualify"] * 2,
+        "qualifications": ["qualification"],
+        "segments": ["segment"],
+        "words": ["list", "title"],
     }
 
 

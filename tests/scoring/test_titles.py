@@ -122,6 +122,8 @@ CASES = {
     },
     "T15_what_is_over_is_over": {
         "staff": ["Retired CEO", "Former CTO", "Ex-CFO", "Past President"],
+        "vp": ["Ex CTO currently VP Engineering"],
+        "director": ["Former CEO now Sales Director"],
     },
 }
 

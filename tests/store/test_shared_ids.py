@@ -74,6 +74,11 @@ def test_a_message_id_says_which_e_mails_are_one(state, activities, seconds):
     assert counted(state, *activities) == seconds
 
 
+def test_the_one_with_its_id_comes_before_another_about_the_very_same():
+    alike, own = Logged(0, 0, "demo", "a"), Logged(1, 0, "prices and a demo", "b", shared=7)
+    assert pair_logs([alike, own, Logged(2, 1, "demo", "c", shared=7)], 60) == [(1, 2)]
+
+
 def test_message_ids_count_for_nothing_where_it_is_switched_off(state):
     both = [mail(1, HUBSPOT, "a"), mail(2, SALESFORCE, "a", 5)]
     assert counted(state, *both, within=0) == [0, 5]

@@ -645,7 +645,7 @@ class Simulation:
         return self._start(name, act)
 
     def _run(self, actor: Actor, work: Work, command: str, **how) -> Result | None:
-        before = len(self.failures)
+        before, judged = len(self.failures), self._judged()
         try:
             result = run_cycle(work, command, **how)
         except (Unavailable, ConfigError, Cancelled, WrongClock) as error:
@@ -657,7 +657,7 @@ class Simulation:
         failed = set(self.failures[before:])
         demand(result.skipped.keys() <= failed, "one_crm_down_is_not_two_down", (result.skipped, failed))
         check_balance(result)
-        self._check_limits(result)
+        self._check_limits(result, judged)
         return result
 
     def approve(self, which: int = 0) -> None:
@@ -846,8 +846,18 @@ class Simulation:
 
     # What must hold
 
-    def _check_limits(self, result: Result) -> None:
-        """What a run wrote that nobody approved is within the limits of the file."""
+    def _judged(self) -> set[tuple]:
+        """What interrupted runs were about to write: it goes on, and was within the limits or approved when planned."""
+        runs = {row["id"]: row["verdict"] for row in self._rows(schema.run)}
+        open_states = (journal.PLANNED, journal.SENT)
+        return {
+            (key_of(row), row["after"])
+            for row in self._rows(schema.change)
+            if row["state"] in open_states and runs[row["run"]] not in journal.PLANS
+        }
+
+    def _check_limits(self, result: Result, judged: set[tuple]) -> None:
+        """What a run wrote that nobody approved is within the limits of the file, but for what was judged before."""
         if result.run in self.approved_by_itself:
             return
         with self.watching.read() as reading:
@@ -856,20 +866,20 @@ class Simulation:
                 *run_journal.list_plans(reading, run_journal.SUPERSEDED),
             ]
             runs = {row.id: row for row in plans}
-            rows = [(state, row.change) for state, _reason, row in journal.rows_of(reading, result.run)]
         seen: Counter[str] = Counter()
         for plan_id in (result.approved or {}).get("plans", ()):
             for crm, numbers in approval.plan_of(runs[plan_id])["seen"].items():
                 seen[crm] = max(seen[crm], a_tenth_more(numbers["first"]))
+        first = Counter(
+            row["crm"]
+            for row in self._changes(result.run)
+            if row["state"] == journal.UPDATED
+            and orjson.loads(row["before"]).get("score", 0) is None
+            and (key_of(row), row["after"]) not in judged
+        )
         for name, crm in self.crms.items():
-            first = [
-                change
-                for state, change in rows
-                if state == journal.UPDATED and change.ref.crm == name and "score" in change.after
-                and change.before["score"] is None
-            ]  # fmt: skip
             allowed = max(GUARD["first_run"], int(len(crm.records) * GUARD["scores"]), seen[name])
-            demand(len(first) <= allowed, "large_surprises_wait", lambda: (len(first), allowed))  # noqa: B023
+            demand(first[name] <= allowed, "large_surprises_wait", (first[name], allowed))
 
     def come_to_rest(self) -> None:
         """Faults are over, whoever is in the middle of something ends it, and whatever is under way arrives."""
@@ -888,12 +898,13 @@ class Simulation:
     def sync(self, later: timedelta = timedelta(minutes=15), **how) -> Result:
         """An undisturbed run."""
         self.now += later
+        judged = self._judged()
         with self.watching.writer("crmsync sync", Stop(self.land)):
             result = run_cycle(self.work(self.watching), "backfill" if how.get("full") else "sync", **how)
         if how.get("approved"):
             self.approved_by_itself.add(result.run)
         check_balance(result)
-        self._check_limits(result)
+        self._check_limits(result, judged)
         self.seen["undisturbed run"] += 1
         return result
 

@@ -21,6 +21,7 @@ from connectors.sandbox.hubspot.wire import (
     iso,
     milliseconds,
     not_found,
+    objects_of_body,
     paging_of,
 )
 
@@ -76,7 +77,7 @@ def create_properties(state: PortalState, call: HubspotCall) -> Reply:
     """`POST …/properties/{type}/batch/create`: those that exist are errors, the others are made."""
     records = state.records_of(call.params["type"])
     results, errors = [], []
-    for each in call.json().get("inputs") or []:
+    for each in objects_of_body(call.json(), "inputs"):
         problem, status = _problem_with(state, records, each)
         if problem and status != 409:
             raise HubspotRefusal(status, problem | error(problem["message"], problem["category"]))
@@ -91,7 +92,7 @@ def read_properties(state: PortalState, call: HubspotCall) -> Reply:
     """`POST …/properties/{type}/batch/read`."""
     schema, body = state.records_of(call.params["type"]).schema, call.json()
     kept = schema.archived if body.get("archived") else schema.known
-    names = [str(each.get("name")) for each in body.get("inputs") or []]
+    names = [str(each.get("name")) for each in objects_of_body(body, "inputs")]
     missing = [name for name in names if name not in kept]
     errors = [_refused("OBJECT_NOT_FOUND", f"Property {name} does not exist", name=[name]) for name in missing]
     return batch_reply(state, call, [_property_json(kept[name]) for name in names if name in kept], errors)
@@ -204,7 +205,7 @@ def archive_property(state: PortalState, call: HubspotCall) -> Reply:
 def archive_properties(state: PortalState, call: HubspotCall) -> Reply:
     """`POST …/properties/{type}/batch/archive`."""
     schema = state.records_of(call.params["type"]).schema
-    for name in [str(each.get("name")) for each in call.json().get("inputs") or []]:
+    for name in [str(each.get("name")) for each in objects_of_body(call.json(), "inputs")]:
         if name in schema.custom():
             schema.drop(name)
     return Reply(204)

@@ -6,11 +6,19 @@ from collections.abc import Iterable
 
 import orjson
 
-from connectors.sandbox.hubspot.batches import batch_reply
+from connectors.sandbox.hubspot.batches import batch_reply, inputs_of
 from connectors.sandbox.hubspot.links import LinkType, Pair, plain_ids, types_of
 from connectors.sandbox.hubspot.records import RecordTable, StoredRecord
 from connectors.sandbox.hubspot.state import PortalState
-from connectors.sandbox.hubspot.wire import HubspotCall, Json, Reply, bad_request, not_found, paging_of, whole
+from connectors.sandbox.hubspot.wire import (
+    HubspotCall,
+    Json,
+    Reply,
+    not_found,
+    objects_of_body,
+    paging_of,
+    whole,
+)
 
 _MOST_READS, _MOST_WRITES, _V3_SHOWN = 1_000, 2_000, 100
 
@@ -20,18 +28,11 @@ def _pair(state: PortalState, call: HubspotCall) -> tuple[RecordTable, RecordTab
     return one, other, (one.kind.name, other.kind.name)
 
 
-def _inputs(call: HubspotCall, most: int) -> list[Json]:
-    inputs: list[Json] = call.json().get("inputs") or []
-    if len(inputs) > most:
-        raise bad_request(f"The maximum number of inputs supported in a batch request is {most}.")
-    return inputs
-
-
 def batch_read_links(state: PortalState, call: HubspotCall) -> Reply:
     """`POST …/associations/{a}/{b}/batch/read`: a page for each record; one that has none is an error of its own."""
     one, other, pair = _pair(state, call)
     results, errors = [], []
-    for asked in _inputs(call, _MOST_READS):
+    for asked in inputs_of(call.json(), _MOST_READS):
         text = str(asked.get("id"))
         if not text.isdigit():
             errors.append(_not_an_id(text))
@@ -88,7 +89,7 @@ def batch_read_v3(state: PortalState, call: HubspotCall) -> Reply:
     one, other, pair = _pair(state, call)
     word = f"{one.kind.singular}_to_{other.kind.singular}"
     results, errors = [], []
-    for asked in _inputs(call, _MOST_READS):
+    for asked in inputs_of(call.json(), _MOST_READS):
         text = str(asked.get("id"))
         number = one.survivor(int(text)) if text.isdigit() else -1
         linked, following = _page(state, pair, number, 0, _V3_SHOWN)
@@ -181,13 +182,13 @@ def batch_create_links(state: PortalState, call: HubspotCall) -> Reply:
     """`POST …/associations/{a}/{b}/batch/create` and `…/batch/associate/default`."""
     one, other, pair = _pair(state, call)
     results, errors = [], []
-    for each in _inputs(call, _MOST_WRITES):
+    for each in inputs_of(call.json(), _MOST_WRITES):
         ends = [_id_of(each.get(name)) for name in ("from", "to")]
         left, right = one.find(ends[0]), other.find(ends[1])
         if left is None or right is None:
             errors.append(_not_an_id(ends[0] if left is None else ends[1]))
             continue
-        results.append(_linked(state, call, (left, right), _is_primary(pair, each.get("types") or [])))
+        results.append(_linked(state, call, (left, right), _is_primary(pair, objects_of_body(each, "types"))))
     return batch_reply(state, call, results, errors, 201)
 
 
@@ -198,7 +199,7 @@ def _id_of(end: Json | None) -> str:
 def batch_archive_links(state: PortalState, call: HubspotCall) -> Reply:
     """`POST …/associations/{a}/{b}/batch/archive`."""
     one, other, pair = _pair(state, call)
-    for each in _inputs(call, _MOST_WRITES):
+    for each in inputs_of(call.json(), _MOST_WRITES):
         left, ends = one.find(_id_of(each.get("from"))), each.get("to")
         for end in ends if isinstance(ends, list) else [ends]:
             right = other.find(_id_of(end))

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from connectors.sandbox.hubspot.records import RecordTable
 from connectors.sandbox.hubspot.state import PortalState
-from connectors.sandbox.hubspot.wire import HubspotCall, Json, Reply, bad_request, iso
+from connectors.sandbox.hubspot.wire import HubspotCall, Json, Reply, bad_request, iso, objects_of_body
 
 BATCH = 100
 
 
 def inputs_of(body: Json, most: int) -> list[Json]:
     """The inputs of a batch. A body without any is answered as an empty batch, as HubSpot does."""
-    inputs = body.get("inputs") or []
-    if not isinstance(inputs, list) or any(not isinstance(each, dict) for each in inputs):
-        raise bad_request("Invalid input JSON on line 1, column 1: inputs must be a list of objects")
+    inputs = objects_of_body(body, "inputs")
+    if any(not isinstance(each.get("idProperty") or "", str) for each in [body, *inputs]):
+        raise bad_request("Invalid input JSON on line 1, column 1: idProperty must be a name")
     if len(inputs) > most:
         raise bad_request(f"The maximum number of inputs supported in a batch request is {most}.")
     return inputs

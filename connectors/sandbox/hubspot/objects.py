@@ -8,7 +8,16 @@ from connectors.sandbox.hubspot.batches import BATCH, batch_reply, ids_of, input
 from connectors.sandbox.hubspot.catalog import object_type
 from connectors.sandbox.hubspot.records import RecordTable, StoredRecord, as_json, list_versions_of
 from connectors.sandbox.hubspot.state import PortalState
-from connectors.sandbox.hubspot.wire import HubspotCall, Json, Reply, bad_request, not_found, not_found_page, paging_of
+from connectors.sandbox.hubspot.wire import (
+    HubspotCall,
+    Json,
+    Reply,
+    bad_request,
+    names_of_body,
+    not_found,
+    not_found_page,
+    paging_of,
+)
 
 HISTORY_PAGE = 50
 
@@ -107,12 +116,12 @@ def read_object(state: PortalState, call: HubspotCall) -> Json:
 def batch_read(state: PortalState, call: HubspotCall) -> Reply:
     """`POST …/batch/read`: the records that are there, and one error for all that are not."""
     records, body = state.records_of(call.params["type"]), call.json()
-    histories = body.get("propertiesWithHistory") or []
+    histories = names_of_body(body, "propertiesWithHistory")
     inputs = inputs_of(body, HISTORY_PAGE if histories else BATCH)
     unique = body.get("idProperty") or ""
     if unique and (unique not in ("hs_object_id", *records.unique) or unique not in records.schema.known):
         raise bad_request(f"Property {unique} is not a unique identifier of {records.kind.type_id}")
-    names = body.get("properties") or records.kind.shown
+    names = names_of_body(body, "properties") or records.kind.shown
     ids = ids_of(inputs)
     found: dict[int, StoredRecord] = {}
     lost = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -12,7 +12,16 @@ from connectors.sandbox.hubspot.catalog import object_type
 from connectors.sandbox.hubspot.records import RecordTable, StoredRecord, View, as_json, value_of
 from connectors.sandbox.hubspot.schema import as_text
 from connectors.sandbox.hubspot.state import PortalState
-from connectors.sandbox.hubspot.wire import HubspotCall, Json, bad_request, instant, page_size, whole
+from connectors.sandbox.hubspot.wire import (
+    HubspotCall,
+    Json,
+    bad_request,
+    instant,
+    names_of_body,
+    objects_of_body,
+    page_size,
+    whole,
+)
 
 CEILING = 10_000
 _MOST_GROUPS, _MOST_PER_GROUP, _MOST_FILTERS, _MOST_RESULTS = 5, 6, 18, 200
@@ -40,7 +49,7 @@ def search_objects(state: PortalState, call: HubspotCall) -> Json:
     limit, after = page_size(body.get("limit") or 10, _MOST_RESULTS), _offset(body.get("after"))
     end = min(after + limit, CEILING)
     views = _answered(state, records, question, call.now)
-    names = body.get("properties") or records.kind.shown
+    names = names_of_body(body, "properties") or records.kind.shown
     results = [as_json(records, record, names, state.portal_id, seen) for record, seen in views[after:end]]
     answer: Json = {"total": len(views), "results": results}
     if end < len(views):
@@ -74,8 +83,8 @@ def _answered(state: PortalState, records: RecordTable, question: Question, now:
 
 
 def _checked_groups(records: RecordTable, body: Json) -> list[list[Json]]:
-    groups = [group.get("filters") or [] for group in body.get("filterGroups") or []]
-    groups = groups or ([body["filters"]] if body.get("filters") else [])
+    groups = [objects_of_body(group, "filters") for group in objects_of_body(body, "filterGroups")]
+    groups = groups or ([filters] if (filters := objects_of_body(body, "filters")) else [])
     if len(groups) > _MOST_GROUPS:
         raise bad_request(f"There are too many filter groups in the request. The maximum is {_MOST_GROUPS}.")
     if any(len(group) > _MOST_PER_GROUP for group in groups) or sum(map(len, groups)) > _MOST_FILTERS:
@@ -88,7 +97,7 @@ def _checked_groups(records: RecordTable, body: Json) -> list[list[Json]]:
 
 def _check_filter(records: RecordTable, each: Json) -> None:
     name, operator = str(each.get("propertyName", "")), each.get("operator")
-    if operator not in _OPERATORS:
+    if not isinstance(operator, str) or operator not in _OPERATORS:
         known = ", ".join(sorted(_OPERATORS))
         raise bad_request(f"Invalid input JSON on line 1, column 1: Enum type must be one of: [{known}]")
     problem = ""
@@ -104,7 +113,9 @@ def _check_filter(records: RecordTable, each: Json) -> None:
         raise bad_request("There was a problem with the request.", errors=[{"message": problem, "in": "filterGroups"}])
 
 
-def _checked_sort(sorts: list[Json | str]) -> tuple[str, bool] | None:
+def _checked_sort(sorts: Any) -> tuple[str, bool] | None:
+    if not isinstance(sorts, list) or any(not isinstance(each, dict | str) for each in sorts):
+        raise bad_request("Invalid input JSON on line 1, column 1: sorts must be a list of objects or of names")
     if len(sorts) > 1:
         raise bad_request("There are too many sorts in the request. The maximum is 1.")
     if not sorts:

@@ -79,6 +79,30 @@ class HubspotCall:
         return page_size(self.one("limit") or default, most)
 
 
+def objects_of_body(body: Json, name: str) -> list[Json]:
+    """The objects that a member of a body lists, if it is there. Raises a 400 where it is anything else."""
+    found = body.get(name) or []
+    if not isinstance(found, list) or any(not isinstance(each, dict) for each in found):
+        raise bad_request(f"Invalid input JSON on line 1, column 1: {name} must be a list of objects")
+    return found
+
+
+def object_of_body(body: Json, name: str) -> Json:
+    """The object that a member of a body is, if it is there. Raises a 400 where it is anything else."""
+    found = body.get(name) or {}
+    if not isinstance(found, dict):
+        raise bad_request(f"Invalid input JSON on line 1, column 1: {name} must be an object")
+    return found
+
+
+def names_of_body(body: Json, name: str) -> list[str]:
+    """The names that a member of a body lists, if it is there. Raises a 400 where it is anything else."""
+    found = body.get(name) or []
+    if not isinstance(found, list) or any(not isinstance(each, str) for each in found):
+        raise bad_request(f"Invalid input JSON on line 1, column 1: {name} must be a list of names")
+    return found
+
+
 def paging_of(call: HubspotCall, after: str) -> Json:
     """The `paging` of an answer that has more behind it: the token, and the same address with it."""
     asked = [(name, value) for name, values in call.query.items() for value in values if name != "after"]

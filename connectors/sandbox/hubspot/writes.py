@@ -15,7 +15,17 @@ from connectors.sandbox.hubspot.objects import one_record
 from connectors.sandbox.hubspot.records import RecordTable, StoredRecord, as_json, show_record
 from connectors.sandbox.hubspot.schema import Problem
 from connectors.sandbox.hubspot.state import CLIENT, PortalState
-from connectors.sandbox.hubspot.wire import HubspotCall, HubspotRefusal, Json, Reply, bad_request, error, not_found
+from connectors.sandbox.hubspot.wire import (
+    HubspotCall,
+    HubspotRefusal,
+    Json,
+    Reply,
+    bad_request,
+    error,
+    not_found,
+    object_of_body,
+    objects_of_body,
+)
 
 _MOST_MERGES = 250
 _MORE_EMAILS = "hs_additional_emails"
@@ -80,7 +90,7 @@ def update_object(state: PortalState, call: HubspotCall) -> Json:
     """`PATCH …/objects/{type}/{id}`."""
     records = state.records_of(call.params["type"])
     record = one_record(state, records, call)
-    clean, problems = _cleaned(state, call, records, call.json().get("properties") or {}, dict(record.properties))
+    clean, problems = _cleaned(state, call, records, object_of_body(call.json(), "properties"), dict(record.properties))
     if problems:
         raise invalid(problems)
     state.checked_unlocked(record)
@@ -115,7 +125,7 @@ def batch_update(state: PortalState, call: HubspotCall) -> Reply:
     if state.switches.merged_pair == "refused":
         _check_distinct([str(record.id) for record in found if record])
     cleaned = [
-        _cleaned(state, call, records, each.get("properties") or {}, record.properties if record else {})
+        _cleaned(state, call, records, object_of_body(each, "properties"), record.properties if record else {})
         for each, record in zip(inputs, found, strict=True)
     ]
     errors = _validation_errors(state, inputs, cleaned)
@@ -199,7 +209,7 @@ def create_object(state: PortalState, call: HubspotCall) -> Reply:
     _check_ends(state, records, [body])
     _checked_unique(state, records, None, clean)
     record = state.make(records.kind.name, clean, call.now, CLIENT)
-    _link_new(state, records, record, body.get("associations") or [], call.now)
+    _link_new(state, records, record, objects_of_body(body, "associations"), call.now)
     return Reply(201, echo(state, records, record, record.properties))
 
 
@@ -207,7 +217,7 @@ def _cleaned_new(
     state: PortalState, call: HubspotCall, records: RecordTable, each: Json
 ) -> tuple[dict[str, str], list[Problem]]:
     """The same of a record that is to be made: an activity needs its time."""
-    clean, problems = _cleaned(state, call, records, each.get("properties") or {}, {})
+    clean, problems = _cleaned(state, call, records, object_of_body(each, "properties"), {})
     if records.kind.name in ENGAGEMENTS and not clean.get("hs_timestamp"):
         problems = [*problems, Problem("hs_timestamp", "REQUIRED_PROPERTY", "hs_timestamp is required")]
     return clean, problems
@@ -216,9 +226,9 @@ def _cleaned_new(
 def _check_ends(state: PortalState, records: RecordTable, inputs: list[Json]) -> None:
     """Associations with records that are not there spoil the whole call."""
     lost = []
-    for association in (one for each in inputs for one in each.get("associations") or []):
-        type_ids = {kind.get("associationTypeId") for kind in association.get("types") or []}
-        text = str((association.get("to") or {}).get("id"))
+    for association in (one for each in inputs for one in objects_of_body(each, "associations")):
+        type_ids = {kind.get("associationTypeId") for kind in objects_of_body(association, "types")}
+        text = str(object_of_body(association, "to").get("id"))
         ends = [
             other.find(text)
             for other in state.records.values()
@@ -237,10 +247,10 @@ def _link_new(
     state: PortalState, records: RecordTable, record: StoredRecord, associations: list[Json], at: int
 ) -> None:
     for each in associations:
-        type_ids = {kind.get("associationTypeId") for kind in each.get("types") or []}
+        type_ids = {kind.get("associationTypeId") for kind in objects_of_body(each, "types")}
         for other in state.records.values():
             pair = (records.kind.name, other.kind.name)
-            end = other.find(str((each.get("to") or {}).get("id")))
+            end = other.find(str(object_of_body(each, "to").get("id")))
             if end and {kind.type_id for kind in types_of(pair)} & type_ids:
                 state.link(pair, record.id, end.id, at)
 
@@ -268,7 +278,7 @@ def batch_create(state: PortalState, call: HubspotCall) -> Reply:
             errors.append(_error_of(refusal, each))
             continue
         record = state.make(records.kind.name, clean, call.now, CLIENT)
-        _link_new(state, records, record, each.get("associations") or [], call.now)
+        _link_new(state, records, record, objects_of_body(each, "associations"), call.now)
         results.append(echo(state, records, record, record.properties))
     return batch_reply(state, call, results, errors, 201)
 
@@ -292,7 +302,7 @@ def batch_upsert(state: PortalState, call: HubspotCall) -> Reply:
         if not each.get("id"):
             raise bad_request("Some required fields were not set: [id]")
     cleaned = [
-        _cleaned(state, call, records, {each["idProperty"]: each["id"], **(each.get("properties") or {})}, {})
+        _cleaned(state, call, records, {each["idProperty"]: each["id"], **object_of_body(each, "properties")}, {})
         for each in inputs
     ]
     if problems := [each for _, found in cleaned for each in found]:

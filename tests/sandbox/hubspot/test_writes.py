@@ -257,3 +257,34 @@ def test_a_batch_of_new_contacts_names_the_one_that_exists(ask):
     answer = ask("POST", "/crm/v3/objects/contacts/batch/create", {"inputs": inputs})
     assert (answer.status_code, len(answer.json()["results"])) == (207, 1)
     assert answer.json()["errors"][0]["context"]["objectWriteTraceId"] == ["0"]
+
+
+ODD = [[None, None]]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("associations/2026-09/contacts/companies/batch/read", {"inputs": ODD}),
+        ("associations/2026-09/contacts/companies/batch/create", {"inputs": "all"}),
+        ("properties/2026-09/contacts/batch/create", {"inputs": ODD}),
+        ("properties/2026-09/contacts/batch/read", {"inputs": ODD}),
+        ("properties/2026-09/contacts/batch/archive", {"inputs": {"name": "x"}}),
+        ("objects/2026-09/contacts/batch/read", {"inputs": ODD}),
+        ("objects/2026-09/contacts/batch/update", {"inputs": [{"id": "", "properties": ODD}]}),
+        ("objects/2026-09/contacts/batch/upsert", {"inputs": [{"id": "a", "idProperty": "email", "properties": ODD}]}),
+        ("objects/2026-09/contacts/batch/create", {"inputs": [{"properties": {}, "associations": ODD}]}),
+        ("objects/2026-09/contacts", {"properties": ODD}),
+        ("objects/2026-09/contacts/search", {"filterGroups": ODD}),
+        ("objects/2026-09/contacts/search", {"filterGroups": [{"filters": ODD}]}),
+        ("objects/2026-09/contacts/search", {"filterGroups": [{"filters": [{"operator": {}}]}]}),
+        ("objects/2026-09/contacts/search", {"sorts": ODD}),
+        ("objects/2026-09/contacts/search", {"properties": [{}]}),
+        ("objects/2026-09/contacts/batch/read", {"inputs": [{"id": "1"}], "propertiesWithHistory": ODD}),
+        ("objects/2026-09/contacts/batch/read", {"inputs": [{"id": "1"}], "idProperty": ODD}),
+        ("objects/2026-09/contacts/batch/update", {"inputs": [{"id": "1", "idProperty": ODD}]}),
+    ],
+)
+def test_what_has_another_shape_is_a_mistake_in_the_json(ask, path, body):
+    said = ask("POST", f"/crm/{path}", body)
+    assert (said.status_code, said.json()["message"][:18]) == (400, "Invalid input JSON")
