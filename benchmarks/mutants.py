@@ -81,6 +81,7 @@ TESTS = {
     "crmsync/store/contacts.py": ["store", "core/test_full_pull.py", "core/test_cycle.py", "core/test_erasure.py"],
     "crmsync/store/activities.py": ["store", "core/test_full_pull.py", "core/test_cycle.py"],
     "crmsync/store/journal.py": ["store", "core/test_queries.py", *CORE],
+    "crmsync/store/run_journal.py": ["store", "core/test_queries.py", *CORE],
     "crmsync/scoring": [
         "scoring",
         "core/test_lint.py",

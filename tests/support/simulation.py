@@ -853,7 +853,7 @@ class Simulation:
         return {
             (key_of(row), row["after"])
             for row in self._rows(schema.change)
-            if row["state"] in open_states and runs[row["run"]] not in journal.PLANS
+            if row["state"] in open_states and runs[row["run"]] not in run_journal.PLANS
         }
 
     def _check_limits(self, result: Result, judged: set[tuple]) -> None:
