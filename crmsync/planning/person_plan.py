@@ -78,6 +78,7 @@ class PlanBuilder:
         self.decided: list[Decided] = []
         self.given = NO_ASSIGNMENT
         self.reads_stage = "stage" in work.config.used_fields()
+        self.tells_entries = not {"stage_reason", "stage_since"}.isdisjoint(work.config.write.fields)
         self.again: set[int] = set()  # contacts to decide about again in the next run
         self.rescored: dict[str, int] = {}
         self.protected: dict[str, dict[str, int]] = {crm: {} for crm in setting.crms}
@@ -325,7 +326,9 @@ class PlanBuilder:
             if value is None or owners.somebody(crm, str(value)) != ours:
                 self.owner_overrides.append(OwnerOverride(held.person, ours, noticed_at(lease)))
 
-    def _entry_values(self, held: Holding, entry: StageReason) -> EntryValues:
+    def _entry_values(self, held: Holding, entry: StageReason) -> EntryValues | None:
+        if not self.tells_entries:
+            return None
         lease = held.overrides.get("stage")
         since, chosen = (
             None if at is None else self._day(at) for at in (entry.at, noticed_at(lease) if lease else None)
