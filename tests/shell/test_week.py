@@ -1,6 +1,7 @@
 """A week of an admin: what changes, what goes wrong, and what they read of it on the terminal, page, and in alerts."""
 
 import html
+import json
 import re
 import shlex
 import sqlite3
@@ -13,7 +14,9 @@ import requests
 from sqlalchemy import MetaData, select
 
 from crmsync.config import load
+from crmsync.store import schema
 from crmsync.store.database import HEAD, open_store
+from crmsync.store.ledgers import ledger_reader
 from tests.support.commands import crmsync, settings_alone
 from tests.support.demo import REPS, SECRETS, write_config
 from tests.support.sinks import open_sink
@@ -355,6 +358,22 @@ def everything_in_the_document_was_read(week):
         assert any(each.startswith(alert.removeprefix("Alert: ")) for each in week.heard), alert
 
 
+LEDGERS = {"lines": "ledger", "was": "ledger_before"}
+"""How older versions call ledgers, which they keep as JSON."""
+
+
+def texts_of_ledgers(reading):
+    """The ledgers of everybody as older versions keep them."""
+    read = ledger_reader(reading)
+    return {
+        row.id: {
+            name: "" if (packed := getattr(row, column)) is None else json.dumps([*read(packed).items()])
+            for name, column in LEDGERS.items()
+        }
+        for row in reading.execute(select(schema.person))
+    }
+
+
 def make_older(path):
     """Turn a state into what the version before the alerts has left: its migrations, and all rows that it knows."""
     older = path.with_name("older.db")
@@ -365,9 +384,14 @@ def make_older(path):
         tables = MetaData()
         tables.reflect(old.engine)
         with new.read() as reading, old.begin() as writing:
+            ledgers = texts_of_ledgers(reading)
             for table in [each for each in tables.sorted_tables if each.name != "alembic_version"]:
                 writing.execute(table.delete())
-                if rows := [row._asdict() for row in reading.execute(select(table))]:
+                known = [column for column in table.columns if column.name not in LEDGERS]
+                rows = [row._asdict() for row in reading.execute(select(*known))]
+                if table.name == "person":
+                    rows = [row | ledgers[row["id"]] for row in rows]
+                if rows:
                     writing.execute(table.insert(), rows)
     for each in path.parent.glob("crmsync.db*"):
         each.unlink()
