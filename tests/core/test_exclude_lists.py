@@ -231,6 +231,12 @@ def test_an_edited_config_shows_in_the_plan_and_a_list_that_it_drops_is_forgotte
     assert whys(state) == [""]
 
 
+def test_who_is_left_out_has_no_owner_for_that_reason(state, hubspot):
+    hubspot.lists["Customers"] = {join(hubspot, 1)}
+    go(state, hubspot)
+    assert [row["owner_why"] for row in rows(state, schema.person)] == [f"excluded: {WHY}"]
+
+
 def test_who_is_forgotten_is_on_no_list_any_more_and_stays_off_it(state, hubspot):
     one, two = join(hubspot, 1), join(hubspot, 2)
     hubspot.lists["Customers"] = {one}

@@ -4,8 +4,10 @@ import json
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
 from rich.console import Console
 
+from crmsync.model import Owner
 from crmsync.reporting.documents import check_document
 from crmsync.reporting.print_status import print_status
 from crmsync.reporting.status import status_document
@@ -50,6 +52,16 @@ def test_S4_32_an_owner_whom_a_user_changed_counts_for_the_route_and_for_the_rep
     run(state, hubspot, at=DAYS[1])
     assert rules(state) == [("Sales", "owner", 4, 1, 0.25), ("mql", "stage", 4, 0, 0.0)]
     assert reps(state) == [("ann@acme.example", 2, 1, 0.5), ("bob@acme.example", 2, 0, 0.0)]
+
+
+@pytest.mark.parametrize(("theirs", "overridden"), [(None, 1), ("hubspot-ann-too", 0)])
+def test_a_cleared_owner_is_overridden_and_another_account_of_the_same_person_is_not(state, theirs, overridden):
+    hubspot = hot()
+    run(state, hubspot, at=DAYS[0])
+    hubspot.people = [*hubspot.people, Owner("hubspot", "hubspot-ann-too", "Ann@acme.example", "Ann")]
+    edit(hubspot, ADA, owner=theirs)
+    run(state, hubspot, at=DAYS[1])
+    assert reps(state) == [("ann@acme.example", 1, overridden, float(overridden))]
 
 
 def test_a_person_counts_once_for_each_hand_off_however_often_users_change_them(state):

@@ -1,11 +1,15 @@
 """One stage and one owner in both CRMs: the CRM that leads is followed, and only where the file names one."""
 
+import tomllib
 from datetime import timedelta
 
 import pytest
 
 from crmsync.model import Owner, Ref
+from crmsync.store import schema
 from tests.support.cycles import ADA, DAYS, NEVER_FADES, edit, held, run, two_crms
+from tests.support.make import contact
+from tests.support.state import rows
 
 LEAD = Ref("salesforce", "lead", "00Q1")
 
@@ -70,6 +74,52 @@ def test_a_stage_of_the_leader_is_carried_backwards_too_where_the_crm_takes_it(s
     run(state, *crms, at=DAYS[1], truth={"stage": "hubspot"})
     assert pair(*crms) == (("lead", "hubspot-ann"), ("lead", "salesforce-ann"))
     assert [each.planned for each in run(state, *crms, at=DAYS[2], truth={"stage": "hubspot"}).crms.values()] == [0, 0]
+
+
+def stage_why(state):
+    """What is said of Ada's stage."""
+    return rows(state, schema.person)[0]["stage_why"]
+
+
+def test_a_carried_stage_says_from_which_crm_it_is(state, crms):
+    edit(crms[0], ADA, stage="lead")
+    run(state, *crms, at=DAYS[1], truth={"stage": "hubspot"})
+    assert f"{LEAD}: lead, as in hubspot" in stage_why(state)
+
+
+def test_a_carried_stage_that_the_crm_does_not_take_says_from_which_crm_it_would_be(state, crms):
+    edit(crms[1], LEAD, stage="lead")
+    run(state, *crms, at=DAYS[1], truth={"stage": "salesforce"}, hubspot={"backward_stages": False})
+    assert pair(*crms)[0] == ("mql", "hubspot-ann")
+    assert f"{ADA}: lead, as in salesforce; stays mql: hubspot moves stages only forward" in stage_why(state)
+
+
+def test_of_several_records_of_the_leader_the_furthest_stage_is_carried_and_not_among_themselves(state, crms):
+    hubspot, salesforce = crms
+    edit(hubspot, ADA, fields={})  # so that no stage is earned
+    edit(salesforce, LEAD, stage="lead")
+    salesforce.edit(contact("0031", "salesforce", "contact", emails=("ada@x.example",), stage="mql"))
+    for day in (1, 16):
+        run(state, *crms, at=DAYS[day], truth={"stage": "salesforce"})
+        assert pair(*crms)[0][0] == "mql"
+        assert held(salesforce)["0031"][1] == "mql"
+        assert pair(*crms)[1][0] == "lead"
+
+
+@pytest.mark.parametrize(
+    ("name", "stays"), [("stage", ("mql", "salesforce-bob")), ("owner", ("lead", "salesforce-ann"))]
+)
+def test_nothing_is_carried_of_what_is_not_to_be_written(state, crms, name, stays):
+    edit(crms[0], ADA, stage="lead", owner="hubspot-bob")
+    write = {**tomllib.loads(NEVER_FADES)["write"], name: False}
+    run(state, *crms, at=DAYS[1], truth={"stage": "hubspot", "owner": "hubspot"}, write=write)
+    assert pair(*crms)[1] == stays
+
+
+def test_a_stage_that_is_not_to_be_written_stays_as_it_is(state):
+    hubspot, salesforce = two_crms()
+    run(state, hubspot, salesforce, at=DAYS[0], write={**tomllib.loads(NEVER_FADES)["write"], "stage": False})
+    assert pair(hubspot, salesforce) == ((None, "hubspot-ann"), ("lead", "salesforce-ann"))
 
 
 def test_a_stage_that_is_earned_now_is_written_to_both_at_once(state):

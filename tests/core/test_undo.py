@@ -8,6 +8,7 @@ import pytest
 
 from crmsync.cycle import preview_run
 from crmsync.errors import ConfigError, Unavailable
+from crmsync.model import Ref
 from crmsync.reporting.person import explain_person
 from crmsync.reporting.status import status_document
 from crmsync.reporting.undone import undo_document
@@ -247,6 +248,20 @@ def test_another_config_writes_what_is_right_by_it(state):
     assert held(hubspot)["1"][:2] == AFTER[:2]
     assert held(hubspot)["1"][2] is not None
     assert {row["undone"] for row in rows(state, schema.record)} == {""}
+
+
+def test_who_has_an_owner_does_not_wait_for_the_one_that_was_undone(state):
+    hubspot, salesforce = two_crms()
+    run(state, hubspot, salesforce, at=DAYS[0])
+    edit(salesforce, Ref("salesforce", "lead", "00Q1"), owner="salesforce-bob")
+    carried = run(state, hubspot, salesforce, at=DAYS[1], truth={"owner": "salesforce"})
+    assert held(hubspot)["1"][2] == "hubspot-bob"
+    leading = config(NEVER_FADES, truth={"owner": "salesforce"})
+    undo(state, carried.run, hubspot, salesforce, at=DAYS[1] + MINUTE, settings=leading)
+    after = run(state, hubspot, salesforce, at=DAYS[2], truth={"owner": "salesforce"})
+    assert (held(hubspot)["1"][2], after.waiting_for_owner["count"]) == ("hubspot-ann", 0)
+    said = explain_person(leading, state, "ada@x.example", DAYS[2])["owner_why"]
+    assert said == "the owner stays: their owner was undone, and the same one is held for approval"
 
 
 def test_another_score_is_written_and_the_same_stage_and_owner_go_on_waiting(state):

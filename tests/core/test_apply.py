@@ -1,0 +1,192 @@
+"""What the journal says of a write, whatever a CRM does with it, and what is sent again."""
+
+import tomllib
+from contextlib import suppress
+from dataclasses import replace
+
+import pytest
+
+from crmsync.errors import Unavailable
+from crmsync.model import Receipt, Ref
+from crmsync.planning.apply import UNREADABLE, read_present
+from crmsync.store import schema
+from crmsync.undo import undo_run
+from tests.support.cycles import ADA, DAYS, NEVER_FADES, edit, held, hot, run
+from tests.support.make import activity, config, contact, work
+from tests.support.state import rows
+
+WRITE = tomllib.loads(NEVER_FADES)["write"]
+SCORES_ALONE = {**WRITE, "stage": False, "owner": False, "verify_sample": 0}
+
+
+def ends(state):
+    """How the changes ended, the oldest first."""
+    return [row["state"] for row in sorted(rows(state, schema.change), key=lambda row: row["id"])]
+
+
+def dropping(hubspot, *names):
+    """Let the CRM say yes to every field and not keep some."""
+    taken = hubspot.write
+
+    def write(changes, narrow=list):
+        for change in narrow(changes):
+            after = {name: value for name, value in change.after.items() if name not in names}
+            yield from taken([replace(change, after=after)])
+
+    hubspot.write = write
+
+
+def test_what_arrived_in_part_before_the_answer_was_lost_is_not_called_updated(state):
+    hubspot = hot()
+    taken = hubspot.write
+
+    def write(changes, narrow):
+        list(taken([replace(each, after={"score": each.after["score"]}) for each in changes], narrow))
+        raise Unavailable("hubspot", "the line broke before the answer")
+        yield
+
+    hubspot.write = write
+    with suppress(Unavailable):
+        run(state, hubspot, at=DAYS[0])
+    hubspot.write = taken
+    run(state, hubspot, at=DAYS[1])
+    assert ends(state) == ["unknown", "updated"]
+
+
+def test_what_cannot_be_read_back_stays_open_until_it_can(state):
+    hubspot = hot()
+    taken = hubspot.write
+
+    def write(changes, narrow):
+        yield from taken(changes, narrow)
+        hubspot.unreadable.add(ADA)
+
+    hubspot.write = write
+    assert run(state, hubspot, at=DAYS[0]).crms["hubspot"].unknown == 1
+    hubspot.write = taken
+    hubspot.unreadable.clear()
+    assert run(state, hubspot, at=DAYS[1]).crms["hubspot"].resumed == 1
+    assert (ends(state), held(hubspot)["1"]) == (["updated"], (65, "mql", "hubspot-ann"))
+
+
+def test_whom_nobody_can_look_at_just_before_the_write_is_not_written_and_tried_again(state):
+    hubspot = hot()
+    taken = hubspot.write
+
+    def write(changes, narrow):
+        hubspot.unreadable.add(ADA)
+        yield from taken(changes, narrow)
+        hubspot.unreadable.clear()
+
+    hubspot.write = write
+    run(state, hubspot, at=DAYS[0])
+    ((ended, reason),) = [(row["state"], row["reason"]) for row in rows(state, schema.change)]
+    assert (ended, reason, hubspot.writes) == ("edited", UNREADABLE, [])
+    hubspot.write = taken
+    run(state, hubspot, at=DAYS[1])
+    assert held(hubspot)["1"][:2] == (65, "mql")
+
+
+def test_a_stage_is_read_back_also_where_no_score_is(state):
+    hubspot = hot()
+    dropping(hubspot, "stage")
+    ran = run(state, hubspot, at=DAYS[0], write={**WRITE, "verify_sample": 0})
+    assert (ran.crms["hubspot"].partly, ran.crms["hubspot"].updated) == (1, 0)
+
+
+def test_what_the_crm_did_not_keep_waits_alone(state):
+    hubspot = hot()
+    dropping(hubspot, "stage")
+    run(state, hubspot, at=DAYS[0])
+    hubspot.happen(activity(9, hubspot.records[ADA], kind="page_viewed", url="/pricing"))
+    run(state, hubspot, at=DAYS[0].replace(hour=13))
+    assert "stage" not in rows(state, schema.change)[-1]["after"]
+    assert held(hubspot)["1"] == (80, "lead", "hubspot-ann")
+    edit(hubspot, ADA, current={**hubspot.records[ADA].current, "fit": 1})
+    run(state, hubspot, at=DAYS[0].replace(hour=14))
+    assert hubspot.records[ADA].current["fit"] == 35
+    assert len(rows(state, schema.change)) == 3
+
+
+@pytest.mark.parametrize(("retry", "attempts", "tried"), [(True, 1, 1), (True, 2, 2), (False, 2, 1)])
+def test_only_what_a_crm_may_take_later_is_tried_again_and_as_often_as_the_file_says(state, retry, attempts, tried):
+    hubspot, asked = hot(), []
+
+    def write(changes, narrow):
+        for change in narrow(changes):
+            asked.append(change)
+            yield Receipt(change.ref, ok=False, reason="locked for a moment", retry=retry)
+
+    hubspot.write = write
+    for minute in range(4):
+        run(state, hubspot, at=DAYS[0].replace(minute=minute), write={**WRITE, "attempts": attempts})
+    assert len(asked) == tried
+
+
+def test_who_was_deleted_just_before_the_write_is_gone_with_all_that_is_personal(state):
+    hubspot = hot()
+    taken = hubspot.write
+
+    def write(changes, narrow):
+        edit(hubspot, ADA, gone=True)
+        yield from taken(changes, narrow)
+
+    hubspot.write = write
+    run(state, hubspot, at=DAYS[0], write=SCORES_ALONE)
+    (change,), (record,) = rows(state, schema.change), rows(state, schema.record)
+    assert (change["state"], change["reason"]) == ("edited", "there is no such record")
+    assert record["gone"]
+    assert "ada@x.example" not in str(record)
+
+
+def test_where_the_crm_refuses_one_part_and_a_user_replaced_the_other_nothing_was_written(state):
+    hubspot = hot()
+    run(state, hubspot, at=DAYS[0], write={**WRITE, "stage": False, "owner": False})
+    taken = hubspot.write
+
+    def write(changes, narrow=list):
+        hubspot.write = taken
+        for change in narrow(changes):
+            edit(hubspot, ADA, owner="hubspot-bob")
+            for receipt in taken([replace(change, after={"owner": change.after["owner"]})]):
+                yield replace(receipt, refused={"stage": "not this"})
+
+    hubspot.write = write
+    run(state, hubspot, at=DAYS[1])
+    assert (held(hubspot)["1"], ends(state)) == ((65, "lead", "hubspot-bob"), ["updated", "rejected"])
+
+
+@pytest.mark.parametrize("refusal", ["whole", "silent"])
+def test_an_undo_that_the_crm_does_not_take_leaves_nothing_on_hold(state, refusal):
+    hubspot = hot()
+    ran = run(state, hubspot, at=DAYS[0])
+    if refusal == "whole":
+        hubspot.refusing[ADA] = "locked"
+    else:
+        dropping(hubspot, "stage")
+    undo_run(work(state, hubspot, now=DAYS[1], settings=config(NEVER_FADES)), ran.run)
+    assert held(hubspot)["1"][1] == "mql"
+    assert rows(state, schema.record)[0]["on_hold"] == ""
+
+
+class Reading:
+    """A CRM that answers a reading with these records."""
+
+    def __init__(self, *records):
+        self.records = records
+
+    def read(self, _refs):
+        return self.records
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_two_records_under_one_id_the_live_one_counts_in_whatever_order_they_come(order):
+    dead = contact(1, gone=True)
+    live = contact(2, aliases=("1",))
+    assert read_present(Reading(*[dead, live][::order]), [ADA]) == {ADA: live}
+
+
+@pytest.mark.parametrize("name", ["merged_into", "converted_into"])
+def test_a_record_that_became_another_one_is_not_there_any_more(name):
+    became = contact(1, **{name: Ref("hubspot", "contact", "2")})
+    assert read_present(Reading(became), [ADA]) == {ADA: None}
