@@ -32,7 +32,7 @@ from crmsync.routing.exclusion import find_excluded
 from crmsync.routing.lifecycle import StageReason
 from crmsync.scoring import Scores, score
 from crmsync.store.due_people import people_to_score
-from crmsync.store.ledgers import ENTRY, number_lines
+from crmsync.store.ledgers import ENTRY, ENTRY_DTYPE, number_lines
 from crmsync.store.score_inputs import Facts
 from crmsync.store.scores import (
     PEOPLE_AT_ONCE,
@@ -204,7 +204,7 @@ def _pack_ledgers(tx: Connection, scores: Scores) -> Iterator[bytes]:
     """For each person the lines that have points, as they are stored; they sum to the total."""
     points = np.stack(scores.points, axis=1) if scores.points else np.zeros((len(scores.people), 0), dtype=np.int64)
     rows, lines = np.nonzero(points)
-    entries = np.empty(len(rows), dtype="<u4,<i8")
+    entries = np.empty(len(rows), dtype=ENTRY_DTYPE)
     entries["f0"] = np.array(number_lines(tx, [line.name for line in scores.lines]), dtype=np.uint32)[lines]
     entries["f1"] = points[rows, lines]
     packed = entries.tobytes()

@@ -63,9 +63,8 @@ def _movement(reading: Connection, moves: Sequence[Move], order: Sequence[str], 
         **{what: len(who) for what, who in people.items()},
         **{
             f"who_{what}": [
-                {"person": each, "name": name, "email": email}
+                {"person": each, **dict(zip(("name", "email"), called.get(each, ("", "")), strict=True))}
                 for each in who[:NAMED]
-                for name, email in (called.get(each, ("", "")),)
             ]
             for what, who in people.items()
         },

@@ -137,7 +137,7 @@ def take_unsent(connection: Connection, crms: Collection[str]) -> Interrupted:
     return unsent
 
 
-MOVED = frozenset({"stage", "band"})
+_MOVES = frozenset({"stage", "band"})
 """What a record is moved into; `status` tells who was."""
 
 
@@ -150,7 +150,7 @@ def add_changes(
             "run": run_id, "record": row_id, "crm": each.ref.crm, "kind": each.ref.kind, "ref_id": each.ref.id,
             "crm_group": each.group, "before": dump_json(dict(each.before)), "after": dump_json(dict(each.after)),
             "because": "" if each.because == each.after.get("reason") else each.because, "state": state, "at": now,
-            "is_move": not MOVED.isdisjoint(each.after),
+            "is_move": not _MOVES.isdisjoint(each.after),
         }
         for row_id, each in changes
     ]  # fmt: skip

@@ -13,6 +13,9 @@ from crmsync.store.sql import one_of, plain_rows, write_many
 ENTRY = struct.Struct("<Iq")
 """One line of a ledger: the number of its name, and its points in hundredths."""
 
+ENTRY_DTYPE = "<u4,<i8"
+"""The same for numpy."""
+
 
 def number_lines(connection: Connection, names: Sequence[str]) -> list[int]:
     """The number of each name of a line; one that was never stored gets a number now."""

@@ -189,8 +189,15 @@ SCORED = record.c.current != literal_column("'{}'")
 """Records that carry score fields of ours."""
 
 # Each in the very words of the statements that it serves.
-COUNTED = record.c.person, record.c.band, record.c.crm, record.c.owner
-Index("ix_record_live", *COUNTED, sqlite_where=LIVE, postgresql_where=LIVE)
+Index(
+    "ix_record_live",
+    record.c.person,
+    record.c.band,
+    record.c.crm,
+    record.c.owner,
+    sqlite_where=LIVE,
+    postgresql_where=LIVE,
+)
 Index("ix_record_scored", record.c.crm, sqlite_where=and_(LIVE, SCORED), postgresql_where=and_(LIVE, SCORED))
 
 tombstone = Table(

@@ -6,7 +6,6 @@ import stat
 import threading
 from contextlib import closing
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import insert, select, update
@@ -25,7 +24,7 @@ from crmsync.store.sql import to_ms
 from crmsync.store.undone import request_undo, undo_requests
 from tests.support.cycles import ADA, edit, held, hot, world
 from tests.support.make import NOW, activity, apply_plan, contact, work
-from tests.support.state import rows, save
+from tests.support.state import make_empty, rows, save
 
 MADE = to_ms(NOW)
 
@@ -403,13 +402,7 @@ def test_a_restore_that_is_cut_off_leaves_the_state_as_it_was(both, path):
 
 
 def test_a_state_of_each_older_version_can_be_kept_and_comes_up_to_date(state_url, path, tmp_path, request):
-    if state_url.startswith("postgres"):
-        import psycopg
-
-        with psycopg.connect(state_url.replace("+psycopg", ""), autocommit=True) as connection:
-            connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
-    else:
-        Path(state_url.removeprefix("sqlite:///")).unlink()
+    make_empty(state_url)
     with closing(open_store(state_url, version="0001")) as old, old.begin() as tx:
         tx.exec_driver_sql("INSERT INTO cursor (crm, stream, value) VALUES ('hubspot', 'contacts:abc', '7')")
         tx.exec_driver_sql("INSERT INTO account (crm, account) VALUES ('hubspot', '42')")

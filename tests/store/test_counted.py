@@ -9,9 +9,8 @@ from crmsync.store.database import open_store
 from crmsync.store.moves import read_moves
 from crmsync.store.queries import crm_counts, held_bands
 from tests.store.test_companies import settled
-from tests.store.test_ledgers import make_empty
 from tests.support.make import contact
-from tests.support.state import rows, save
+from tests.support.state import make_empty, rows, save
 
 
 def test_an_older_state_counts_its_bands_and_moves(state_url):

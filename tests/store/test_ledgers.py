@@ -1,7 +1,6 @@
 """Ledgers in the state: they read as they were stored, those of an older state too, and no reason is kept twice."""
 
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 
@@ -10,7 +9,7 @@ from crmsync.store import journal, schema
 from crmsync.store.changes import list_changes
 from crmsync.store.database import open_store
 from crmsync.store.ledgers import ENTRY, ledger_reader, number_lines
-from tests.support.state import rows
+from tests.support.state import make_empty, rows
 
 OLD = {
     1: ('[["vp",2000],["mail: time decay",-1250]]', '[["vp",2000],["Größe \\"50\\"",1]]'),
@@ -58,16 +57,6 @@ def test_the_ledgers_of_an_older_state_read_as_before(state_url):
         ]
         # What comes after goes on where they ended.
         assert number_lines(tx, ["new"])[0] == 1 + max(number_lines(tx, ["vp", "mail: time decay", "left"]))
-
-
-def make_empty(url):
-    if url.startswith("postgres"):
-        import psycopg
-
-        with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
-            connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
-    else:
-        Path(url.removeprefix("sqlite:///")).unlink()
 
 
 REF = Ref("hubspot", "contact", "1")

@@ -1,12 +1,14 @@
 """Whole cycles over CRMs that are dictionaries: who is in them, and what a cycle leaves."""
 
 import random
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 
 from sqlalchemy import select
 
 from crmsync.cycle import run_cycle
+from crmsync.errors import Unavailable
 from crmsync.model import Ref
 from crmsync.store import schema
 from tests.support.make import MODEL, NOW, activity, config, contact, crm, work
@@ -75,6 +77,23 @@ def after_pull(of, act):
         return asked()
 
     of.owners = owners
+
+
+@contextmanager
+def line_breaks(of, arrives):
+    """Of each change the CRM takes the fields of which `arrives` says so, and its answer is lost."""
+    taken = of.write
+
+    def write(changes, narrow):
+        some = [replace(each, after={n: v for n, v in each.after.items() if arrives(n)}) for each in changes]
+        list(taken(some, narrow))
+        raise Unavailable(of.name, "the line broke before the answer")
+        yield
+
+    of.write = write
+    with suppress(Unavailable):
+        yield
+    of.write = taken
 
 
 ADA = Ref("hubspot", "contact", "1")

@@ -32,6 +32,15 @@ def is_postgres(url):
     return url.startswith("postgres")
 
 
+def make_empty(url):
+    """Take away what a state has, with its version, so that an older one can be made in its place."""
+    if not is_postgres(url):
+        Path(url.removeprefix("sqlite:///")).unlink()
+        return
+    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+
+
 def take_lock_away(url):
     """What a failover, a proxy or a tidy admin does."""
     if not is_postgres(url):

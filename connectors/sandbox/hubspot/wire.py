@@ -81,10 +81,7 @@ class HubspotCall:
 
 def objects_of_body(body: Json, name: str) -> list[Json]:
     """The objects that a member of a body lists, if it is there. Raises a 400 where it is anything else."""
-    found = body.get(name) or []
-    if not isinstance(found, list) or any(not isinstance(each, dict) for each in found):
-        raise bad_request(f"Invalid input JSON on line 1, column 1: {name} must be a list of objects")
-    return found
+    return _list_of_body(body, name, dict, "objects")
 
 
 def object_of_body(body: Json, name: str) -> Json:
@@ -97,9 +94,13 @@ def object_of_body(body: Json, name: str) -> Json:
 
 def names_of_body(body: Json, name: str) -> list[str]:
     """The names that a member of a body lists, if it is there. Raises a 400 where it is anything else."""
+    return _list_of_body(body, name, str, "names")
+
+
+def _list_of_body(body: Json, name: str, kind: type, called: str) -> list[Any]:
     found = body.get(name) or []
-    if not isinstance(found, list) or any(not isinstance(each, str) for each in found):
-        raise bad_request(f"Invalid input JSON on line 1, column 1: {name} must be a list of names")
+    if not isinstance(found, list) or any(not isinstance(each, kind) for each in found):
+        raise bad_request(f"Invalid input JSON on line 1, column 1: {name} must be a list of {called}")
     return found
 
 
