@@ -154,7 +154,8 @@ def _send(
     by_ref = {row.change.ref: row for row in rows}
 
     def narrow(batch: Sequence[Change]) -> Sequence[Change]:
-        left = _give_way(store, connector, by_ref, _without_forgotten(store, by_ref, batch), now, undoing=undoing)
+        left = _without_forgotten(store, by_ref, batch)
+        left = _give_way(store, connector, by_ref, left, settings, now, undoing=undoing)
         # Last, as the look above takes a while.
         refuse_while_paused(store, now)
         return left
@@ -193,6 +194,7 @@ def _give_way(
     connector: Connector,
     by_ref: dict[Ref, JournalRow],
     batch: Sequence[Change],
+    settings: Write,
     now: int,
     *,
     undoing: bool,
@@ -210,13 +212,18 @@ def _give_way(
     with store.begin() as writing:
         for change in personal:
             row, it = by_ref[change.ref], present.get(change.ref)
+            if change.ref not in present:
+                # As if the CRM had refused it for now: it is tried again, and whose turn it was stays so.
+                del going[change.ref]
+                refused = dict.fromkeys(change.after, UNREADABLE)
+                _refuse(writing, row, refused, UNREADABLE, True, settings, now, parks=not undoing)
+                continue
             # An undo gives way in every field: what it takes back may be somebody's by now.
             compared = (change.after,) if undoing else ()
             less = without_human_edits(change, it, *compared) if it else None
             if less is None:
                 del going[change.ref]
                 said = "edited after the plan" if it else "the record was deleted, merged or converted"
-                said = said if change.ref in present else UNREADABLE
                 journal.mark_changes(writing, [row.id], journal.EDITED, now, said)
                 make_dirty(writing, [row.record])
             # `without_human_edits` returns the same object where nobody moved anything.

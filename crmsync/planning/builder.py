@@ -334,7 +334,9 @@ def _assign(
             )
         elif not all(desk.setting.owners.somebody(it.ref.crm, it.owner) for it in ours if it.ref.crm not in missing):
             absent[person.person] = f"{missing[0]} is skipped in this run"
-    refused = {it.id: str(it.on_hold["after"]["owner"]) for _, records in routed for it in records if _owner_waits(it)}
+    # Whose turn it was stays so: a refusal or a crash must not cost somebody a second turn.
+    tried = [it.id for person, records in routed if _was_served(person) for it in records]
+    refused = journal.refused_owners(tx, tried, work.now_ms)
     # Whose turn it was stays so: a refusal or a crash must not cost somebody a second turn.
     undone = {it.id: str(value) for _, records in routed for it in records if (value := _undone_owner(it))}
     kept = {**undone, **refused, **prepared.promised}
@@ -363,9 +365,9 @@ def _undone_owner(held: Holding) -> Scalar | None:
     return value
 
 
-def _owner_waits(held: Holding) -> bool:
-    """Whether the CRM refused the whole record when it was to get an owner: whose turn it was stays so."""
-    return bool(held.on_hold.get("whole", True) and held.on_hold.get("after", {}).get("owner"))
+def _was_served(person: Scored) -> bool:
+    """Whether an earlier run may have given an owner to a person whose records have none."""
+    return person.before is not None and not person.before.waiting
 
 
 def _judge(work: Work, tx: Connection, desk: PlanBuilder) -> BuiltPlan:

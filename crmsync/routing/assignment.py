@@ -70,8 +70,8 @@ NO_ASSIGNMENT = Assignment({}, {}, {}, {}, {}, {}, {})
 class Desk(NamedTuple):
     """What assigning rests on besides people and routes.
 
-    `loads` are those of each address at the start of the run, `promised` what an interrupted run had decided (the
-    owner's id by the row id of a record), `at` the instant of the run.
+    `loads` are those of each address at the start of the run, `promised` whom an earlier run had decided on and the
+    CRM had not taken (the owner's id by the row id of a record), `at` the instant of the run.
     """
 
     pools: Sequence[OwnerPool]
@@ -86,7 +86,7 @@ class Desk(NamedTuple):
 def assign_owners(people: Iterable[Unassigned], desk: Desk) -> Assignment:
     """Give an owner to the records that have none, of the people in the order given.
 
-    A record gets the human who owns another record of the person; else the one that an interrupted run had promised,
+    A record gets the human who owns another record of the person; else the one that an earlier run had promised,
     which takes no turn; else the first route that leads to somebody decides. Where that human is unknown to a CRM, the
     next one there gets the record: a second owner is better than nobody. A record with an active owner is touched only
     by a route with `reassign`, and whoever lacks an owner in some CRM afterwards is `waiting`.
@@ -247,7 +247,7 @@ class _Assigner:
         return normal_email(owner.email) or owner.id
 
     def _promise(self, record: Holding, person: Unassigned) -> str | None:
-        """Whom an interrupted run had decided on for a record, if the person's routes still lead to them."""
+        """Whom an earlier run had decided on for a record, if the person's routes still lead to them."""
         owner = self.owners.by_id.get((record.ref.crm, self.desk.promised.get(record.id, "")))
         email = normal_email(owner.email) if owner else ""
         usable = (record.ref.crm, email) in self.owners.by_email
@@ -270,7 +270,8 @@ class _Assigner:
         """Give a record to whom the person belongs already, or was promised; those of the same CRM come first."""
         crm = record.ref.crm
         candidates = [(ref, human, f"same owner as {ref}") for ref, human in _same_crm_first(held, crm)]
-        candidates += [(ref, human, "assigned by an interrupted run") for ref, human in _same_crm_first(promises, crm)]
+        promised = _same_crm_first(promises, crm)
+        candidates += [(ref, human, "assigned before, and the CRM had not taken it") for ref, human in promised]
         for _ref, human, why in candidates:
             if (crm, human) in self.owners.by_email:
                 self._give(record, self.owners.by_email[crm, human], why)

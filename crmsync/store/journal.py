@@ -137,6 +137,23 @@ def take_unsent(connection: Connection, crms: Collection[str]) -> Interrupted:
     return unsent
 
 
+def refused_owners(connection: Connection, row_ids: Sequence[int], now: int) -> dict[int, str]:
+    """The owner (the CRM's id) whom each of these records was to get last, where the CRM took nothing of that change.
+
+    Only while it is tried again, or as long as the patience with a refusal lasts: it may be because of that owner.
+    """
+    owners: dict[int, str] = {}
+    for some in in_chunks(row_ids, IN_LIST):
+        ended = select(func.max(change.c.id)).where(change.c.record.in_(some), change.c.state != PLANNED)
+        last = change.c.id.in_(ended.group_by(change.c.record)) & (change.c.state == REJECTED)
+        still = or_(record.c.attempts > 0, change.c.at > now - PATIENCE)
+        query = select(change.c.record, change.c.after).join(record, record.c.id == change.c.record)
+        for row_id, after in connection.execute(query.where(last, still)):
+            if owner := orjson.loads(after).get("owner"):
+                owners[row_id] = str(owner)
+    return owners
+
+
 _MOVES = frozenset({"stage", "band"})
 """What a record is moved into; `status` tells who was."""
 

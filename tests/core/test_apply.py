@@ -70,10 +70,44 @@ def test_whom_nobody_can_look_at_just_before_the_write_is_not_written_and_tried_
     hubspot.write = write
     run(state, hubspot, at=DAYS[0])
     ((ended, reason),) = [(row["state"], row["reason"]) for row in rows(state, schema.change)]
-    assert (ended, reason, hubspot.writes) == ("edited", UNREADABLE, [])
+    assert (ended, reason, hubspot.writes) == ("rejected", UNREADABLE, [])
     hubspot.write = taken
     run(state, hubspot, at=DAYS[1])
-    assert held(hubspot)["1"][:2] == (65, "mql")
+    assert held(hubspot)["1"] == (65, "mql", "hubspot-ann")
+
+
+@pytest.mark.parametrize("retry", [True, False])
+def test_whom_a_crm_did_not_take_keeps_whose_turn_it_was_until_patience_with_the_refusal_ends(state, retry):
+    hubspot = hot()
+    taken = hubspot.write
+
+    def write(changes, narrow):
+        for change in narrow(changes):
+            yield Receipt(change.ref, ok=False, reason="Budget is required", retry=retry)
+
+    hubspot.write = write
+    run(state, hubspot, at=DAYS[0].replace(hour=12))
+    hubspot.write = taken
+    edit(hubspot, ADA, fields={"title": "VP Sales", "employees": 501}, changed_at=DAYS[0].replace(hour=13))
+    run(state, hubspot, at=DAYS[0].replace(hour=14))
+    assert held(hubspot)["1"][2] == "hubspot-ann"
+
+
+def test_who_cannot_get_the_first_owner_of_a_pool_gets_the_next_one_when_the_patience_ends(state):
+    hubspot = hot()
+    taken = hubspot.write
+
+    def write(changes, narrow):
+        for change in narrow(changes):
+            if change.after.get("owner") == "hubspot-ann":
+                yield Receipt(change.ref, ok=False, reason="this record cannot be hers")
+            else:
+                yield from taken([change])
+
+    hubspot.write = write
+    for day in DAYS[:10]:
+        run(state, hubspot, at=day)
+    assert held(hubspot)["1"][2] == "hubspot-bob"
 
 
 def test_a_stage_is_read_back_also_where_no_score_is(state):

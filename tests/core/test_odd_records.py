@@ -40,7 +40,7 @@ def test_a_record_that_cannot_be_read_before_the_write_is_left_alone_and_planned
     after_pull(hubspot, lambda: hubspot.unreadable.add(ADA))
     balanced(run_cycle(work(kept, hubspot, salesforce)))
     assert held(hubspot)["1"] == (None, None, None)
-    assert ("edited", "the CRM's answer about the record cannot be read, so nothing was written") in states(kept)
+    assert ("rejected", "the CRM's answer about the record cannot be read, so nothing was written") in states(kept)
     assert not row(kept).gone
     hubspot.unreadable.clear()
     assert balanced(run_cycle(work(kept, hubspot, salesforce))).verdict == "ok"

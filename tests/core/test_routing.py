@@ -214,7 +214,7 @@ def test_what_a_crm_knows_of_an_address(address, crm, state):
 def test_what_an_interrupted_run_had_decided_holds_and_takes_no_turn():
     dealt = given([record(1)], [record(2)], promised={1: "hubspot-bob"})
     assert dealt.owner_of == {1: "hubspot-bob", 2: "hubspot-ann"}
-    assert dealt.why[1] == "assigned by an interrupted run"
+    assert dealt.why[1] == "assigned before, and the CRM had not taken it"
     assert turns(dealt) == {ANN: 1, BOB: 0}
 
 
