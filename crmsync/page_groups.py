@@ -9,8 +9,9 @@ from typing import TypeVar
 from crmsync.model import Page
 from crmsync.odd_pages import refuse_odd_page
 
-RECORDS, ACTIVITIES = 1_000, 10_000
-"""So many are stored at once: a few megabytes of activities; a record may have fields of any length."""
+RECORDS, ACTIVITIES = 1_000, 30_000
+"""So many are stored at once: some forty megabytes of activities, so that a page of their index is written for several
+of them; a record may have fields of any length."""
 
 SECONDS = 5.0
 """How long what a slow CRM answered may wait to be stored."""

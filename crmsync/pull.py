@@ -14,7 +14,7 @@ from crmsync.clock_skew import judge_clocks
 from crmsync.config import Config
 from crmsync.connector import MissingField
 from crmsync.errors import ConfigError, Unavailable
-from crmsync.evaluation.freshness import date_event
+from crmsync.evaluation.freshness import date_events
 from crmsync.failpoint import failpoint
 from crmsync.model import Odd, Owner, Page, Ref
 from crmsync.odd_pages import naming_odd
@@ -237,9 +237,8 @@ def _pull(work: Work, attempt: Attempt, crm: str, *, full: bool, trusting: bool 
 
 def _note_news(news: dict[int, int], pulled: int, found: Iterable[tuple[int, int]]) -> None:
     """Note since when records wait for what was found of them (row and milliseconds); `pulled` is the pull before."""
-    for row_id, at in found:
-        if (since := date_event(at, pulled)) is not None:
-            news[row_id] = min(news.get(row_id, since), since)
+    for row_id, since in date_events(found, pulled):
+        news[row_id] = min(news.get(row_id, since), since)
 
 
 def _noticed_fields(work: Work, crm: str) -> Sequence[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from math import ceil
 from typing import NamedTuple
@@ -22,12 +22,13 @@ class Freshness(NamedTuple):
     p95_seconds: int | None
 
 
-def date_event(at: int, pulled: int) -> int | None:
-    """From when on somebody waits for an event of this instant that a pull brings; `pulled` is the pull before.
+def date_events(found: Iterable[tuple[int, int]], pulled: int) -> Iterator[tuple[int, int]]:
+    """From when on records wait for what a pull found of them (row and instant of each); `pulled` is the pull before.
 
-    The CRM did not have it then, or it would have come. `None` for history. All in milliseconds.
+    The CRM did not have it then, or it would have come. History is left out. All in milliseconds.
     """
-    return None if at < pulled - HISTORY // timedelta(milliseconds=1) else max(at, pulled)
+    oldest = pulled - HISTORY // timedelta(milliseconds=1)
+    return ((row_id, max(at, pulled)) for row_id, at in found if at >= oldest)
 
 
 def round_wait(seconds: float) -> int:

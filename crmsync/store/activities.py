@@ -13,9 +13,9 @@ from crmsync.model import Activity, Contact, Counter, Ref
 from crmsync.store.clean import clean_items
 from crmsync.store.feed_days import DAY, add_feed_days
 from crmsync.store.records import ids_by_ref, mark_dirty
-from crmsync.store.schema import activity, activity_owner, counter, fact, record
-from crmsync.store.shared_ids import has_shared_ids, hash_shared_id, move_shared_ids, save_shared_ids
-from crmsync.store.sql import dump_json, one_of, plain_rows, upsert, write_many
+from crmsync.store.schema import activity, activity_owner, counter, fact, record, shared_id
+from crmsync.store.shared_ids import hash_shared_id, move_shared_ids, save_shared_ids
+from crmsync.store.sql import dump_json, has_rows, one_of, plain_rows, upsert, write_many
 from crmsync.store.tombstones import forgotten_refs
 
 COUNTED = "counter:"
@@ -113,23 +113,24 @@ def save_activities(connection: Connection, run: str, items: Sequence[Activity])
     if forgotten := forgotten_refs(connection, {each.ref for each in latest.values()}):
         # As if the CRM had deleted it: what was stored for an id is replaced, and with nothing of theirs.
         latest = {key: replace(each, gone=True) if each.ref in forgotten else each for key, each in latest.items()}
-    there = {key: each for key, each in latest.items() if not each.gone}
-    ids = _ids_with_stubs(connection, run, {each.ref for each in there.values()})
-    told = {key: (each.kind, dump_json(dict(each.attributes))) for key, each in there.items()}
-    facts = _fact_ids(connection, {*told.values()})
-    owners = _owner_ids(connection, {(each.ref.crm, each.owner) for each in there.values() if each.owner})
+    there = [each for each in latest.values() if not each.gone]
+    ids = _ids_with_stubs(connection, run, {each.ref for each in there})
+    told = [(each.kind, dump_json(dict(each.attributes))) for each in there]
+    facts = _fact_ids(connection, {*told})
+    owners = _owner_ids(connection, {(each.ref.crm, each.owner) for each in there if each.owner})
     kinds = {fact_id: kind for (kind, _attributes), fact_id in facts.items()}
     wanted = {
-        (crm, activity_id, ids[ref]): _Stored(int(seconds), facts[told[key]], owners.get((crm, each.owner or "")))
-        for key, each in there.items()
-        for crm, activity_id, ref in (key,)
+        (each.ref.crm, each.id, ids[each.ref]): _Stored(
+            int(seconds), facts[fact_told], owners[each.ref.crm, each.owner] if each.owner else None
+        )
+        for each, fact_told in zip(there, told, strict=True)
         if 0 <= (seconds := each.at.timestamp()) < LATEST
     }
     stored = _stored_activities(connection, latest)
     lost = [key for key in stored if key not in wanted]
-    changed = {key: it for key, it in wanted.items() if stored.get(key) != it}
+    changed = {key: it for key, it in wanted.items() if stored.get(key) != it} if stored else wanted
     # Whose it is moves no score, and is nothing new.
-    gained = [key for key, it in changed.items() if key not in stored or stored[key][:2] != it[:2]]
+    gained = {key: it for key, it in changed.items() if key not in stored or stored[key][:2] != it[:2]}
     for crm, activity_id, row_id in lost:
         connection.execute(
             delete(activity).where(activity.c.crm == crm, activity.c.id == activity_id, activity.c.record == row_id)
@@ -144,38 +145,42 @@ def save_activities(connection: Connection, run: str, items: Sequence[Activity])
     )
     # Of what is new alone, or a repeat would count twice.
     were = _kinds_of(connection, {stored[key].fact for key in gained if key in stored})
-    days = {key: (kinds[wanted[key].fact], wanted[key].at // DAY) for key in gained}
-    new = [k for k in gained if k not in stored or (were.get(stored[k].fact), stored[k].at // DAY) != days[k]]
-    add_feed_days(connection, ((key[0], *days[key]) for key in new))
+    counted = {key: (were.get(it.fact), it.at // DAY) for key, it in stored.items()}
+    days = ((key, (kinds[it.fact], it.at // DAY)) for key, it in gained.items())
+    add_feed_days(connection, ((key[0], *day) for key, day in days if counted.get(key) != day))
     # What is new is no edit; what somebody took away is, and the guard counts the score that falls as odd.
-    mark_dirty(connection, {key[2] for key in gained} | _save_shared_ids(connection, there, ids, wanted, lost))
+    moved = _save_shared_ids(connection, there, ids, wanted, lost)
+    mark_dirty(connection, {key[2] for key in gained} | moved)
     mark_dirty(connection, {key[2] for key in lost}, edited=True)
-    _uncount(connection, {(key[2], kinds[it.fact]) for key, it in wanted.items() if not key[1].startswith(COUNTED)})
-    return [(key[2], wanted[key].at) for key in gained]
+    _uncount(connection, ((key[2], kinds[it.fact]) for key, it in wanted.items() if not key[1].startswith(COUNTED)))
+    return [(key[2], it.at) for key, it in gained.items()]
 
 
 def _save_shared_ids(
     connection: Connection,
-    items: Mapping[tuple[str, str, Ref], Activity],
+    items: Iterable[Activity],
     ids: Mapping[Ref, int],
     stored: Collection[tuple[str, str, int]],
     lost: Iterable[tuple[str, str, int]],
 ) -> set[int]:
     """Store the shared ids of the activities of which two logs may be one; the records of which they changed."""
     told = {
-        (crm, activity_id, ids[ref]): hash_shared_id(each.shared_id)
-        for (crm, activity_id, ref), each in items.items()
+        (each.ref.crm, each.id, ids[each.ref]): hash_shared_id(each.shared_id)
+        for each in items
         if each.shared_id and each.kind in LOGGED
     }
-    if not told and not has_shared_ids(connection):
+    if not told and not has_rows(connection, shared_id):
         return set()
     now: dict[tuple[int, str], int | None] = {(row_id, activity_id): None for _crm, activity_id, row_id in lost}
     now |= {(row_id, activity_id): told.get((crm, activity_id, row_id)) for crm, activity_id, row_id in stored}
     return save_shared_ids(connection, now)
 
 
-def _uncount(connection: Connection, told: set[tuple[int, str]]) -> None:
+def _uncount(connection: Connection, pairs: Iterable[tuple[int, str]]) -> None:
     """Take back what was counted of a kind on each record of which the CRM now tells it: it would count twice."""
+    if not has_rows(connection, counter):
+        return
+    told = {*pairs}
     query = select(counter.c.record, counter.c.kind).where(one_of(counter.c.record, {row_id for row_id, _ in told}))
     counted = {(row_id, kind) for row_id, kind in connection.execute(query)} & told
     for kind in sorted({kind for _, kind in counted}):

@@ -8,8 +8,7 @@ from sqlalchemy import Connection, and_, select
 
 from crmsync.columns import number_groups
 from crmsync.store.schema import activity, record, shared_id
-from crmsync.store.shared_ids import has_shared_ids
-from crmsync.store.sql import IN_LIST, column_chunks, in_chunks, one_of
+from crmsync.store.sql import IN_LIST, column_chunks, has_rows, in_chunks, one_of
 
 
 def read_shared_ids(
@@ -44,7 +43,7 @@ def _read_carried(connection: Connection, records: NDArray[np.int64]) -> NDArray
     columns = (shared_id.c.record, activity.c.at, activity.c.fact, shared_id.c.hash)
     query = select(*columns).join(record, record.c.id == shared_id.c.record).join(activity, carried)
     rows = [np.zeros((0, 4), dtype=np.int64)]
-    if not has_shared_ids(connection):
+    if not has_rows(connection, shared_id):
         return rows[0]
     for some in in_chunks(np.unique(records).tolist(), IN_LIST):
         theirs = query.where(one_of(shared_id.c.record, some))

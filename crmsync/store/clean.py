@@ -30,7 +30,8 @@ def clean_text(text: str) -> str:
 
 
 def _plain(value: Any) -> Any:
-    return dict(value) if isinstance(value, Mapping) else list(value)
+    # Mostly a ref; whether something is a mapping takes far longer to ask.
+    return list(value) if isinstance(value, tuple | frozenset) else dict(value)
 
 
 def _clean(value: Any) -> Any:

@@ -11,7 +11,7 @@ from crmsync.identity.matching import MAIL
 from crmsync.identity.names import name_words
 from crmsync.model import Ref, Scalar
 from crmsync.store.schema import alias, identity, name_word, record, score_input
-from crmsync.store.sql import one_of, plain_rows, unindexed, upsert, write_many
+from crmsync.store.sql import has_rows, one_of, plain_rows, unindexed, upsert, write_many
 
 
 def held_band(current: Mapping[str, Scalar]) -> str:
@@ -22,40 +22,43 @@ def held_band(current: Mapping[str, Scalar]) -> str:
 def rows_by_ref(connection: Connection, refs: Iterable[Ref]) -> dict[Ref, dict[str, Any]]:
     """The stored rows of these records; records never seen are left out."""
     found: dict[Ref, dict[str, Any]] = {}
-    for crm, kind, ids in _by_kind(refs):
-        query = select(record).where(record.c.crm == crm, record.c.kind == kind, one_of(record.c.ref_id, ids))
-        found |= {Ref(crm, kind, row["ref_id"]): dict(row) for row in connection.execute(query).mappings()}
+    for crm, kind, theirs in _by_kind(refs):
+        query = select(record).where(record.c.crm == crm, record.c.kind == kind, one_of(record.c.ref_id, theirs))
+        found |= {theirs[row["ref_id"]]: dict(row) for row in connection.execute(query).mappings()}
     return found
 
 
 def ids_by_ref(connection: Connection, refs: Iterable[Ref]) -> dict[Ref, int]:
     """The row ids of these records; an id that a merge replaced leads to the survivor's row."""
     it, refs = alias.c, [*refs]
+    found = ids_by_exact_ref(connection, refs)
+    if not has_rows(connection, alias):
+        return found
     # In this order: an old id that still has a row of its own leads to the survivor all the same.
-    return ids_by_exact_ref(connection, refs) | {
-        Ref(crm, kind, old_id): row_id
-        for crm, kind, ids in _by_kind(refs)
+    return found | {
+        theirs[old_id]: row_id
+        for crm, kind, theirs in _by_kind(refs)
         for old_id, row_id in plain_rows(
-            connection, select(it.old_id, it.record).where(it.crm == crm, it.kind == kind, one_of(it.old_id, ids))
+            connection, select(it.old_id, it.record).where(it.crm == crm, it.kind == kind, one_of(it.old_id, theirs))
         )
     }
 
 
-def _by_kind(refs: Iterable[Ref]) -> Iterable[tuple[str, str, list[str]]]:
-    by_kind: dict[tuple[str, str], list[str]] = {}
+def _by_kind(refs: Iterable[Ref]) -> Iterable[tuple[str, str, dict[str, Ref]]]:
+    by_kind: dict[tuple[str, str], dict[str, Ref]] = {}
     for ref in refs:
-        by_kind.setdefault((ref.crm, ref.kind), []).append(ref.id)
-    return ((crm, kind, ids) for (crm, kind), ids in by_kind.items())
+        by_kind.setdefault(ref[:2], {})[ref.id] = ref
+    return ((crm, kind, theirs) for (crm, kind), theirs in by_kind.items())
 
 
 def ids_by_exact_ref(connection: Connection, refs: Iterable[Ref]) -> dict[Ref, int]:
     """The row ids of exactly these records, replaced ones too."""
     it = record.c
     return {
-        Ref(crm, kind, ref_id): row_id
-        for crm, kind, ids in _by_kind(refs)
+        theirs[ref_id]: row_id
+        for crm, kind, theirs in _by_kind(refs)
         for ref_id, row_id in plain_rows(
-            connection, select(it.ref_id, it.id).where(it.crm == crm, it.kind == kind, one_of(it.ref_id, ids))
+            connection, select(it.ref_id, it.id).where(it.crm == crm, it.kind == kind, one_of(it.ref_id, theirs))
         )
     }
 
@@ -111,6 +114,6 @@ def mark_dirty(connection: Connection, row_ids: Collection[int], *, edited: bool
 
 def drop_score_inputs(connection: Connection, row_ids: Collection[int]) -> None:
     """What scoring reads of the people of these contacts has to be read from their records anew."""
-    if row_ids:
+    if row_ids and has_rows(connection, score_input):
         theirs = select(record.c.person).where(one_of(record.c.id, row_ids), record.c.person.is_not(None))
         connection.execute(delete(score_input).where(score_input.c.person.in_(theirs)))

@@ -45,8 +45,3 @@ def move_shared_ids(connection: Connection, old_row: int, row_id: int) -> None:
     have = select(shared_id.c.activity).where(shared_id.c.record == row_id)
     connection.execute(delete(shared_id).where(shared_id.c.record == old_row, shared_id.c.activity.in_(have)))
     connection.execute(update(shared_id).where(shared_id.c.record == old_row).values(record=row_id))
-
-
-def has_shared_ids(connection: Connection) -> bool:
-    """Whether there are any: where one CRM is configured, nothing is looked up."""
-    return connection.scalar(select(shared_id.c.record).limit(1)) is not None

@@ -189,6 +189,11 @@ def json_value(connection: Connection, column: Any, name: str) -> Any:
     return func.json_extract(column, f"$.{name}")
 
 
+def has_rows(connection: Connection, table: Table) -> bool:
+    """Whether a table has any: in one that mostly has none nothing need be looked up."""
+    return connection.scalar(select(*table.primary_key).limit(1)) is not None
+
+
 def read_column(connection: Connection, wanted: Any, where: Any, values: Collection[Any], *conditions: Any) -> set[Any]:
     """The values of one column that are there, of the rows in which another has one of these."""
     if not values:

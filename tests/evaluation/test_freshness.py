@@ -5,7 +5,7 @@ from math import ceil
 
 import pytest
 
-from crmsync.evaluation.freshness import add_waits, date_event, measure_freshness, round_wait
+from crmsync.evaluation.freshness import add_waits, date_events, measure_freshness, round_wait
 
 HOUR = 3_600_000
 
@@ -23,9 +23,8 @@ def test_of_any_length_there_are_few_different_waits():
 
 
 def test_an_event_waits_from_its_own_time_or_from_the_pull_that_did_not_bring_it():
-    assert date_event(5 * HOUR, 4 * HOUR) == 5 * HOUR
-    assert date_event(3 * HOUR, 4 * HOUR) == 4 * HOUR
-    assert date_event(3 * HOUR - 1, 4 * HOUR) is None
+    found = [(1, 5 * HOUR), (2, 3 * HOUR), (3, 3 * HOUR - 1)]
+    assert [*date_events(found, 4 * HOUR)] == [(1, 5 * HOUR), (2, 4 * HOUR)]
 
 
 def test_median_and_95_percent_are_those_of_all_people_of_all_runs():
