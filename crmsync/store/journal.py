@@ -140,18 +140,24 @@ def take_unsent(connection: Connection, crms: Collection[str]) -> Interrupted:
 def refused_owners(connection: Connection, row_ids: Sequence[int], now: int) -> dict[int, str]:
     """The owner (the CRM's id) whom each of these records was to get last, where the CRM took nothing of that change.
 
-    Only while it is tried again, or as long as the patience with a refusal lasts: it may be because of that owner.
+    Only while it is tried again, or as long as the patience lasts with the first refusal of that owner in a row,
+    however often somebody edits the record meanwhile: it may be because of that owner.
     """
-    owners: dict[int, str] = {}
+    refusals: dict[int, tuple[str, int, int]] = {}
+    attempts: dict[int, int] = {}
     for some in in_chunks(row_ids, IN_LIST):
-        ended = select(func.max(change.c.id)).where(change.c.record.in_(some), change.c.state != PLANNED)
-        last = change.c.id.in_(ended.group_by(change.c.record)) & (change.c.state == REJECTED)
-        still = or_(record.c.attempts > 0, change.c.at > now - PATIENCE)
-        query = select(change.c.record, change.c.after).join(record, record.c.id == change.c.record)
-        for row_id, after in connection.execute(query.where(last, still)):
-            if owner := orjson.loads(after).get("owner"):
-                owners[row_id] = str(owner)
-    return owners
+        query = select(change.c.record, change.c.state, change.c.at, change.c.after, record.c.attempts)
+        query = query.join(record, record.c.id == change.c.record).order_by(change.c.id)
+        ended = connection.execute(query.where(change.c.record.in_(some), change.c.state != PLANNED))
+        for row_id, state, at, after, attempts[row_id] in ended:
+            owner = str(orjson.loads(after).get("owner") or "") if state == REJECTED else ""
+            whose, since, times = refusals.get(row_id, ("", at, 0))
+            refusals[row_id] = (owner, since, times + 1) if owner == whose else (owner, at, 1)
+    return {
+        row_id: owner
+        for row_id, (owner, since, times) in refusals.items()
+        if owner and (times <= attempts[row_id] or since > now - PATIENCE)
+    }
 
 
 _MOVES = frozenset({"stage", "band"})

@@ -2,6 +2,7 @@
 
 import tomllib
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -107,6 +108,25 @@ def test_who_cannot_get_the_first_owner_of_a_pool_gets_the_next_one_when_the_pat
     hubspot.write = write
     for day in DAYS[:10]:
         run(state, hubspot, at=day)
+    assert held(hubspot)["1"][2] == "hubspot-bob"
+
+
+def test_who_cannot_get_the_first_owner_gets_the_next_one_also_where_somebody_edits_the_record_every_few_hours(state):
+    hubspot = hot()
+    taken = hubspot.write
+
+    def write(changes, narrow):
+        for change in narrow(changes):
+            if change.after.get("owner") == "hubspot-ann":
+                yield Receipt(change.ref, ok=False, reason="this record cannot be hers")
+            else:
+                yield from taken([change])
+
+    hubspot.write = write
+    for number in range(12):
+        at = DAYS[0] + timedelta(hours=10 * number)
+        edit(hubspot, ADA, changed_at=at)
+        run(state, hubspot, at=at)
     assert held(hubspot)["1"][2] == "hubspot-bob"
 
 
