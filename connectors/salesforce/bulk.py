@@ -270,12 +270,22 @@ def begin_query(org: Org, soql: str) -> str:
     return str(job["id"])
 
 
-def ended_query(org: Org, job: str, *, just_begun: bool = False) -> int:
-    """Wait for a query job and return its number of rows. Raises `QueryFailed` where it gave up: that is no answer."""
+def ended_query(org: Org, job: str, *, just_begun: bool = False) -> int | None:
+    """Wait for a query job and return its number of rows, `None` where it does not say.
+
+    Raises `QueryFailed` where it gave up: that is no answer.
+    """
     ended = await_job(org, f"jobs/query/{job}", just_begun=just_begun)
     if ended["state"] != "JobComplete":
         raise QueryFailed(quote_crm(str(ended.get("errorMessage") or ended["state"])))
-    return int(ended.get("numberRecordsProcessed") or 0)
+    rows: int | None = ended.get("numberRecordsProcessed")
+    return rows
+
+
+def refuse_short(read: int, promised: int | None) -> None:
+    """Raise `QueryFailed` where a job's pages had another number of rows than it said."""
+    if promised is not None and read != promised:
+        raise QueryFailed(f"it returned only {read:,} of {count_of(promised, 'row')}")
 
 
 class ResultPage(NamedTuple):

@@ -121,6 +121,5 @@ def _key_parts(org: Org, schema: Schema, lookup: Lookup) -> Iterator[NDArray[np.
             locator, read = page.locator, read + page.size
         if not locator:
             break
-    if read != promised:
-        raise bulk.QueryFailed(f"it returned only {read:,} of {promised:,} rows")
+    bulk.refuse_short(read, promised)
     bulk.delete_query(org, job)

@@ -96,6 +96,17 @@ def test_a_bulk_query_short_of_rows_is_begun_again(sandbox, crm, bulky, monkeypa
         list(bulky().contacts(None))
 
 
+def test_a_bulk_query_that_does_not_say_how_many_rows_it_has_is_read(sandbox, crm, bulky, monkeypatch):
+    whole = by_ref(pulled(crm.contacts(None))[0])
+    asked = bulk.await_job
+
+    def untold(*args, **how):
+        return {name: value for name, value in asked(*args, **how).items() if name != "numberRecordsProcessed"}
+
+    monkeypatch.setattr(bulk, "await_job", untold)
+    assert by_ref(pulled(bulky().contacts(None))[0]) == whole
+
+
 def on_page(number, change):
     """The sandbox's pages of a bulk query, of which one has its table (header first) changed."""
     served, seen = sandbox_bulk.csv_page, []
