@@ -27,6 +27,7 @@ from crmsync.scoring.calendar import FAR, day_of, local_days, midnight_of
 from crmsync.scoring.conditions import find_known, today_of
 from crmsync.scoring.whatif import forecast, ranges, scenarios
 from crmsync.scoring.whatif.candidates import candidate_values
+from tests.support.rich_model import PEOPLE, RICH
 from tests.support.scoring import NOW, behavior_rule, did, example, fit_rule, foreseen, model, one, person
 from tests.support.scoring_strategies import ZONES, fields, models, people
 from tests.support.scoring_strategies import columns_of as columns_of_pairs
@@ -377,3 +378,23 @@ def test_short_of_nothing_without_bands():
     of = model(behavior=[behavior_rule()])
     columns = columns_of([person()])
     assert find_next_bands(choose_people(of, score(of, columns, NOW, UTC), columns, [0], NOW, UTC)) == [None]
+
+
+@pytest.mark.parametrize("name", RICH)
+@pytest.mark.parametrize(
+    ("law", "more"),
+    [
+        (test_a_forecast_is_what_scoring_on_that_day_says, ()),
+        (test_a_forecast_found_by_halving_is_the_one_found_day_by_day, ()),
+        (test_nothing_changes_before_it_is_due, (400, False)),
+        (test_nothing_changes_before_it_is_due, (400, True)),
+        (test_a_range_is_what_trying_everything_gives, ()),
+    ],
+)
+def test_a_law_about_what_is_ahead_holds_for_a_model_that_uses_everything(law, more, name):
+    law.hypothesis.inner_test(RICH[name], PEOPLE, ZONES[1], *more)
+
+
+def test_several_people_are_told_by_a_model_that_uses_everything_what_each_is_told_alone():
+    law = test_many_people_are_told_what_each_is_told_alone.hypothesis.inner_test
+    law(RICH["rules and learned"], PEOPLE[4:7], ZONES[1])

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +19,7 @@ from crmsync.scoring.context import ScoringContext
 from crmsync.scoring.engine import scores_of
 from crmsync.scoring.values import take_rows
 from tests.support.reference_score import reference
+from tests.support.rich_model import PEOPLE, PREVIOUS, RICH
 from tests.support.scoring import example
 from tests.support.scoring_strategies import KINDS, NOW, ZONES, activities, attributes, instants, models, people
 from tests.support.scoring_strategies import columns_of as columns_of_pairs
@@ -42,11 +44,20 @@ def same(one, other, rows=None):
 @often(120)
 @given(models(), people, zones, st.data())
 def test_the_slow_reference_agrees(model, people, zone, data):
-    previous = [data.draw(bands) for _ in people]
+    agrees_with_reference(model, people, zone, [data.draw(bands) for _ in people])
+
+
+def agrees_with_reference(model, people, zone, previous):
     scores = score(model, columns_of_pairs(people), NOW, zone, previous)
     for row, expected in enumerate(reference(model, people, NOW, zone, previous)):
         got = {name: int(getattr(scores, name)[row]) for name in ("fit", "behavior", "total")}
         assert {**got, "band": model.band_names()[scores.band[row]]} == expected
+
+
+@pytest.mark.parametrize("zone", ZONES, ids=str)
+@pytest.mark.parametrize("name", RICH)
+def test_the_slow_reference_agrees_about_a_model_that_uses_everything(name, zone):
+    agrees_with_reference(RICH[name], PEOPLE, zone, PREVIOUS)
 
 
 @often(25)
@@ -202,3 +213,17 @@ def test_nobody_has_no_scores():
         facts=(),
     )
     assert len(score(example("segments"), nobody, NOW, ZONES[0]).total) == 0
+
+
+@pytest.mark.parametrize("name", RICH)
+@pytest.mark.parametrize(
+    ("law", "more"),
+    [
+        (test_lines_sum_to_the_total_and_to_the_axes, ()),
+        (test_the_order_of_people_and_facts_does_not_matter, (random.Random(1),)),
+        (test_scoring_one_by_one_equals_scoring_together, ()),
+        (test_a_reason_fits_its_field, ()),
+    ],
+)
+def test_a_law_holds_for_a_model_that_uses_everything(law, more, name):
+    law.hypothesis.inner_test(RICH[name], PEOPLE, ZONES[1], *more)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from crmsync.config import load_model
 from crmsync.errors import ConfigError
 from crmsync.scoring import columns_of, result_of, score, score_schema, score_table
+from tests.support.rich_model import PEOPLE, PREVIOUS, RICH
 from tests.support.scoring import NOW, example, model, total
 from tests.support.scoring_strategies import ZONES, models, people
 from tests.support.scoring_strategies import columns_of as columns_of_pairs
@@ -85,13 +86,22 @@ def table_of(columns, previous, *, encoded, nested, chunks=1):
 @often(40)
 @given(models(), people, st.sampled_from(ZONES), st.booleans(), st.booleans(), st.integers(1, 2), st.data())
 def test_a_table_with_facts_scores_as_columns_do(of, people, zone, encoded, nested, chunks, data):
+    table_with_facts_scores_alike(of, people, zone, encoded, nested, chunks, [data.draw(BAND) for _ in people])
+
+
+def table_with_facts_scores_alike(of, people, zone, encoded, nested, chunks, previous):
     columns = columns_of_pairs(people)
-    previous = [data.draw(BAND) for _ in people]
     table, facts = table_of(columns, previous, encoded=encoded, nested=nested, chunks=chunks)
     got = score_table(of, table, NOW, zone, facts)
     assert got["person"].to_pylist() == columns.people.tolist()
     assert got.schema == score_schema(pa.int64())
     assert rows_of(got) == list(expected(of, columns, zone, previous))
+
+
+@pytest.mark.parametrize(("encoded", "nested", "chunks"), [(True, False, 1), (False, True, 2)])
+@pytest.mark.parametrize("name", RICH)
+def test_a_table_with_facts_scores_a_model_that_uses_everything_as_columns_do(name, encoded, nested, chunks):
+    table_with_facts_scores_alike(RICH[name], PEOPLE, ZONES[1], encoded, nested, chunks, PREVIOUS)
 
 
 def written(people):
@@ -146,6 +156,13 @@ def test_a_table_with_kinds_scores_as_the_same_lines_do(shape, of, people, zone,
     got = score_table(of, table, NOW, zone)
     assert got["person"].to_pylist() == [line["id"] for line in lines]
     assert rows_of(got) == list(expected(of, columns, zone))
+
+
+@pytest.mark.parametrize("as_text", [True, False])
+@pytest.mark.parametrize("shape", sorted(ATTRIBUTES))
+def test_a_table_with_kinds_scores_a_model_that_uses_everything_as_the_same_lines_do(shape, as_text):
+    law = test_a_table_with_kinds_scores_as_the_same_lines_do.hypothesis.inner_test
+    law(shape, RICH["rules and learned"], PEOPLE, ZONES[1], as_text)
 
 
 def test_parts_of_a_table_score_as_the_whole():
