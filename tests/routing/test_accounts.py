@@ -1,5 +1,6 @@
 """Which account each person counts for, and what its score is, against the slowest way to work it out."""
 
+import random
 from collections import defaultdict
 from fractions import Fraction
 from itertools import permutations
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crmsync.identity.accounts import group_people
+from crmsync.identity.domains import first_own_domain, is_free_mail, registrable_domain, site_domain
 from crmsync.routing.accounts import fill_roles, score_accounts
 from tests.support.make import config
 
@@ -98,6 +100,62 @@ def test_the_order_of_the_records_decides_nothing(world, random):
     shuffled = random.sample(records, len(records))
     for one, other in zip(grouped(*world), grouped(shuffled, sites, domains), strict=True):
         assert one.tolist() == other.tolist()
+
+
+def rolled_world(seed):
+    """As `worlds`, by the seed alone, and larger."""
+    rng = random.Random(seed)
+    companies, domains, people = rng.randint(0, 6), rng.randint(0, 5), rng.randint(1, 12)
+    sites = [rng.randint(NONE, domains - 1) for _ in range(companies)]
+    rolled = [
+        (rng.randrange(people), rng.randint(NONE, companies - 1), rng.randint(NONE, domains - 1))
+        for _ in range(rng.randint(0, 30))
+    ]
+    return rolled, sites, domains
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_everybody_of_a_larger_world_counts_for_the_account_that_the_words_say(seed):
+    test_everybody_counts_for_the_account_that_the_words_say.hypothesis.inner_test(rolled_world(seed))
+
+
+def test_an_account_is_called_by_its_best_known_company_and_has_its_website_or_else_most_addresses():
+    records = [(1, 1, 2), (2, 1, 2), (3, 0, 1), (4, 2, NONE), (5, NONE, 1), (6, NONE, 3), (7, NONE, 3), (8, 4, 4)]
+    found = grouped([*records, (9, 2, NONE)], [NONE, 0, 0, NONE, NONE], 6)
+    assert found.people.tolist() == [1, 2, 3, 4, 5, 6, 7, 8, 9]
+    # Those with a website first, then those with the most records; nobody is of the company without people.
+    assert found.order.tolist() == [1, 2, 0, 4, 3]
+    at = found.account.tolist()
+    assert (at[0], at[3], at[2]) == (at[1], at[8], at[4])
+    assert found.of_company.tolist() == [at[2], at[0], at[0], NONE, at[7]]
+    assert found.of_domain.tolist() == [at[0], at[2], at[0], at[5], at[7], NONE]
+    assert found.domain[[at[0], at[2], at[5], at[7]]].tolist() == [0, 1, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("address", "own", "is_free"),
+    [
+        ("Ann@Mail.Acme.co.uk", "acme.co.uk", False), ("ann@gmail.com", "gmail.com", True),
+        ("x@GMX.us ", "gmx.us", True),
+        ("x@i.softbank.jp", "softbank.jp", True), ("x@mail.gmail.com", "gmail.com", True), ("co.uk", "", False),
+        ("10.0.0.1", "", False), ("localhost", "", False), ("x@acme.com.", "acme.com", False), ("", "", False),
+        ("x@facebook.com", "facebook.com", False), ("müller.de", "xn--mller-kva.de", False), ("a..de", "", False),
+        ("ann @ acme.com", "acme.com", False), ("a@b@acme.com", "acme.com", False),
+        ("PrivateRelay.AppleID.com", "appleid.com", True),
+    ],
+)  # fmt: skip
+def test_whose_an_address_is(address, own, is_free):
+    assert (registrable_domain(address), is_free_mail(address)) == (own, is_free)
+
+
+def test_the_first_address_of_an_organisation_says_whose_somebody_is():
+    assert first_own_domain(["acme.com", "ann@gmail.com", "ann@localhost", "a@x.acme.com", "a@b.com"]) == "acme.com"
+    assert first_own_domain(["ann@gmail.com"]) == ""
+
+
+def test_a_page_on_a_site_of_many_is_no_website_of_a_company():
+    sites = ("www.acme.com", "www.facebook.com", "gmail.com", "de.linkedin.com", "x.com")
+    assert [site_domain(each) for each in sites] == ["acme.com", "", "", "", ""]
 
 
 def accounts_of(records, sites=(), domains=0):
