@@ -50,8 +50,16 @@ TESTS = {
     "crmsync/identity": ["core/test_identity.py", "core/test_cycle.py", "routing/test_accounts.py", "store"],
     "crmsync/planning/changes.py": ["core/test_plan.py", *CORE],
     "crmsync/planning/guard.py": ["core/test_plan.py", *CORE],
-    "crmsync/planning/approval.py": ["core/test_approval.py", "core/test_cycle.py"],
-    "crmsync/planning/builder.py": ["core/test_queries.py", *CORE, "core/test_account_conditions.py"],
+    "crmsync/planning/approval.py": ["core/test_approval.py", "core/test_cycle.py", "core/test_undo.py"],
+    "crmsync/planning/builder.py": [
+        "core/test_queries.py",
+        *CORE,
+        "core/test_account_conditions.py",
+        "core/test_routing_run.py",
+        "core/test_small_moves.py",
+        "core/test_tasks.py",
+        "core/test_undo.py",
+    ],
     "crmsync/planning/person_plan.py": [
         "core/test_queries.py",
         *CORE,
@@ -60,7 +68,13 @@ TESTS = {
         "core/test_feedback.py",
     ],
     "crmsync/planning/scored_people.py": ["core/test_queries.py", *CORE],
-    "crmsync/planning/apply.py": ["core/test_give_back.py", *CORE, "core/test_undo.py", "core/test_failures_cycle.py"],
+    "crmsync/planning/apply.py": [
+        "core/test_apply.py",
+        "core/test_give_back.py",
+        *CORE,
+        "core/test_undo.py",
+        "core/test_failures_cycle.py",
+    ],
     "crmsync/planning": [
         "core/test_plan_report.py",
         "core/test_account_scores.py",
@@ -88,6 +102,10 @@ TESTS = {
         "core/test_account_conditions.py",
         "core/test_account_counts.py",
         "core/test_as_of_run.py",
+        "evaluation/test_experiment.py",
+        "evaluation/test_evaluation_rows.py",
+        "shell/test_score_files.py",
+        "shell/test_tiers.py",
     ],
 }
 """The tests of each part; a file belongs to the first part whose name it begins with.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from crmsync.config.rules import Behavior
 from crmsync.scoring import (
     choose_people,
     columns_of,
@@ -26,7 +28,9 @@ from crmsync.scoring import (
 from crmsync.scoring.calendar import FAR, day_of, local_days, midnight_of
 from crmsync.scoring.conditions import find_known, today_of
 from crmsync.scoring.whatif import forecast, ranges, scenarios
+from crmsync.scoring.whatif.bounds import most_counted, most_of
 from crmsync.scoring.whatif.candidates import candidate_values
+from crmsync.scoring.whatif.next_band import find_advice_due
 from tests.support.rich_model import PEOPLE, RICH
 from tests.support.scoring import NOW, behavior_rule, did, example, fit_rule, foreseen, model, one, person
 from tests.support.scoring_strategies import ZONES, fields, models, people
@@ -398,3 +402,71 @@ def test_a_law_about_what_is_ahead_holds_for_a_model_that_uses_everything(law, m
 def test_several_people_are_told_by_a_model_that_uses_everything_what_each_is_told_alone():
     law = test_many_people_are_told_what_each_is_told_alone.hypothesis.inner_test
     law(RICH["rules and learned"], PEOPLE[4:7], ZONES[1])
+
+
+@pytest.mark.parametrize(
+    ("rule", "acts", "due"),
+    [
+        ({}, did("page_viewed", 2), None),
+        ({"window": "5d"}, did("page_viewed", 2), 4),
+        ({"window": "5d"}, did("page_viewed", 5), 1),
+        ({"window": "5d"}, did("page_viewed", 6), None),
+        ({"max_per_day": 1}, did("page_viewed", 31), 1),
+        ({"max_per_week": 1}, did("page_viewed", 2), 1),
+        ({"max_per_month": 1}, did("page_viewed", 2), 1),
+        ({"max_per_day": 1}, did("page_viewed", 32), None),
+        ({"unless": {"on": ["email_sent"], "window": "3d"}}, did("email_sent", 1), 3),
+        ({"unless": {"on": ["email_sent"], "window": "3d"}}, did("email_sent", 4), None),
+    ],
+)
+def test_what_one_more_activity_brings_may_change_when_one_leaves_its_window_or_a_day_begins(rule, acts, due):
+    of, columns = model(behavior=[behavior_rule(**rule)]), columns_of([person(acts), person()])
+    assert days_to(find_advice_due(of, columns, NOW, UTC)) == [due, None]
+
+
+def test_what_completes_a_sequence_or_a_pattern_may_change_when_what_was_done_is_too_old_for_it():
+    steps = [{"on": ["page_viewed"]}, {"on": ["form_submitted"]}]
+    sequence = {"name": "s", "points": 5, "steps": steps, "within": "10d"}
+    pattern = {"name": "p", "points": 5, "on": ["page_viewed"], "within": "10d", "times": 2}
+    columns = columns_of([person(did("page_viewed", ago)) for ago in (4, 10, 11)] + [person(did("form_submitted", 7))])
+    assert days_to(find_advice_due(model(sequence=[sequence]), columns, NOW, UTC)) == [6, 1, None, 3]
+    assert days_to(find_advice_due(model(pattern=[pattern]), columns, NOW, UTC)) == [6, 1, None, None]
+    without = {name: each for name, each in sequence.items() if name != "within"}
+    assert days_to(find_advice_due(model(sequence=[without]), columns, NOW, UTC)) == [None] * 4
+
+
+def test_candidates_for_a_date_stand_on_both_sides_of_every_day_that_decides():
+    of = model(
+        fit=[fit_rule(1, field="seen", before="2026-11-10"), fit_rule(2, "new", field="seen", within="3d")],
+        inactivity=[{"name": "quiet", "points": -1, "after": "5d", "since": "seen", "every": "4d", "max_times": 2}],
+    )
+    days = ("07", "08", "09", "10", "11", "12", "15", "16", "17", "18", "19", "20", "21", "22")
+    assert set(candidate_values(of, "seen", day_of(NOW, UTC))) >= {f"2026-11-{day}" for day in days[2:5] + days[-6:]}
+    assert set(candidate_values(of, "seen", day_of(NOW, UTC))) >= {"2026-11-12", "2026-11-16", "2026-11-17"}
+
+
+@pytest.mark.parametrize(
+    ("rule", "most"),
+    [
+        ({}, math.inf), ({"max_times": 3}, 3), ({"window": "6d"}, math.inf), ({"max_per_day": 2}, math.inf),
+        ({"window": "6d", "max_per_day": 2}, 14), ({"window": "6d", "distinct_days": True}, 7),
+        ({"window": "6d", "max_per_week": 3}, 6), ({"window": "7d", "max_per_week": 3}, 9),
+        ({"window": "26d", "max_per_month": 3}, 6), ({"window": "27d", "max_per_month": 3}, 9),
+        ({"max_per_week": 3}, math.inf), ({"max_per_month": 3}, math.inf),
+        ({"window": "6d", "max_per_day": 2, "max_times": 4}, 4),
+    ],
+)  # fmt: skip
+def test_a_rule_counts_no_more_activities_than_its_limits_and_its_window_hold(rule, most):
+    assert most_counted(Behavior(**behavior_rule(**rule))) == most
+
+
+def test_what_activities_give_at_the_most_is_within_the_caps_of_rules_groups_and_channels():
+    def rule(name, **more):
+        return behavior_rule(name=name, points=10, max_times=3, **more)
+
+    rules = [rule("alone"), rule("capped", cap=12), rule("taken", channel="web"), rule("web", channel="web"),
+             rule("in group", group="g"), rule("too", group="g"), {**rule("bad"), "points": -50}]  # fmt: skip
+    of = model(behavior=rules, channels={"web": {"cap": 45}}, groups={"g": {"cap": 25}})
+    assert most_of(of, of.behavior) == (30 + 12 + 45 + 25) * 100
+    free = model(behavior=rules, channels={"web": {}}, groups={"g": {}})
+    assert most_of(free, free.behavior) == (30 + 12 + 60 + 60) * 100

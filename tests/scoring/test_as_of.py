@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from crmsync.columns import Columns
 from crmsync.scoring import score, score_as_of
 from crmsync.scoring.values import take_rows
+from tests.support.rich_model import PEOPLE, RICH
 from tests.support.scoring_strategies import NOW, ZONES, models, people
 from tests.support.scoring_strategies import columns_of as columns_of_pairs
 
@@ -27,7 +29,17 @@ def instants_of(data, people):
 @often
 @given(models(), people, zones, st.data())
 def test_everybody_at_once_is_scored_as_each_alone(model, people, zone, data):
-    columns, at = columns_of_pairs(people), instants_of(data, people)
+    together_and_alone_agree(model, people, zone, instants_of(data, people))
+
+
+@pytest.mark.parametrize("name", RICH)
+def test_everybody_at_once_is_scored_by_a_model_that_uses_everything_as_each_alone(name):
+    at = int(NOW.timestamp()) - np.arange(len(PEOPLE)) * 86_400 * 5
+    together_and_alone_agree(RICH[name], PEOPLE, ZONES[1], at)
+
+
+def together_and_alone_agree(model, people, zone, at):
+    columns = columns_of_pairs(people)
     together = score_as_of(model, columns, at, zone)
     for row in range(len(people)):
         alone = score(model, take_rows(columns, [row]), datetime.fromtimestamp(int(at[row]), UTC), zone)

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import numpy as np
@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from crmsync.config import load_model
 from crmsync.errors import ConfigError
 from crmsync.scoring import columns_of, result_of, score, score_schema, score_table
+from crmsync.scoring.arrow import read_seconds
 from tests.support.rich_model import PEOPLE, PREVIOUS, RICH
-from tests.support.scoring import NOW, example, model, total
+from tests.support.scoring import NOW, example, fit_rule, model, total
 from tests.support.scoring_strategies import ZONES, models, people
 from tests.support.scoring_strategies import columns_of as columns_of_pairs
 
@@ -193,6 +194,69 @@ def test_dates_decimals_and_odd_values_are_read_as_scoring_reads_them():
     assert score_table(of, pa.table({"size": [float("nan"), 10.0]}), NOW, UTC)["fit"].to_pylist() == [0, 5]
 
 
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_instants_of_every_unit_and_as_whole_seconds_or_text_are_the_same_seconds_always_down(unit):
+    at = [datetime(1969, 12, 31, 23, 59, 58, 500_000, tzinfo=UTC), None, NOW]
+    down = {"s": -2, "ms": -2, "us": -2, "ns": -2}[unit]
+    array = pa.array(at, pa.timestamp("us", "UTC")).cast(pa.timestamp(unit, "UTC"), safe=False)
+    expected_ = [-1 if unit == "s" else down, int(NOW.timestamp())]
+    seconds, good = read_seconds(array)
+    assert (seconds[good].tolist(), good.tolist()) == (expected_, [True, False, True])
+    seconds, good = read_seconds(pa.array([-2, None, int(NOW.timestamp())]))
+    assert (seconds[good].tolist(), good.tolist()) == ([-2, int(NOW.timestamp())], [True, False, True])
+    texts = ["1969-12-31T23:59:58.500Z", "2026-11-21", None, "soon", NOW.isoformat()]
+    seconds, good = read_seconds(pa.array(texts))
+    assert (seconds[good].tolist(), good.tolist()) == ([-2, int(NOW.timestamp())], [True, False, False, False, True])
+
+
+def test_the_last_of_several_activities_with_one_id_counts_and_without_an_id_what_is_alike_counts_once():
+    of = model(behavior=[{"name": "visit", "points": 1, "on": "page_viewed", "where": {"url": {"contains": "/a"}}}])
+
+    def act(url, id_=None, at=NOW):
+        return {"kind": "page_viewed", "at": at, "id": id_, "attributes": {"url": url}}
+
+    earlier = NOW - timedelta(days=3)
+    acts = [
+        [act("/b", "1"), act("/a", "1")],
+        [act("/a", "1"), act("/b", "1")],
+        [act("/a"), act("/a"), act("/a", at=earlier)],
+        [act("/a", "1"), act("/a", "2"), act("/a"), act("/a", "2", earlier)],
+        None,
+        [act("/a", "1")],
+    ]
+    assert score_table(of, pa.table({"activities": acts}), NOW, UTC)["score"].to_pylist() == [1, 0, 2, 3, 0, 1]
+    plain = [[{name: value for name, value in each.items() if name != "id"} for each in some or ()] for some in acts]
+    assert score_table(of, pa.table({"activities": plain}), NOW, UTC)["score"].to_pylist() == [1, 1, 2, 2, 0, 1]
+
+
+def test_every_column_of_the_scores_is_filled():
+    of = model(
+        fit=[fit_rule(8, field="size", gt=1)],
+        behavior=[{"name": "visit", "points": 3, "on": "page_viewed", "channel": "web"}],
+        channels={"web": {}},
+        bands={"cold": 0, "mql": 10},
+        grades={"A": 5, "B": 0},
+        grid={"1": 2, "2": 0},
+        segment=[{"name": "big", "when": {"field": "size", "gt": 100}}],
+        qualification=[{"name": "need", "when": {"field": "need", "is": True}}],
+        disqualify=[{"name": "rival", "when": {"field": "rival", "is": True}}],
+    )
+    table = pa.table(
+        {"id": ["a", "b", "c"], "size": [200, 5, 0], "need": [True, None, False], "rival": [None, True, False],
+         "activities": [[{"kind": "page_viewed", "at": NOW}], [], []]}
+    )  # fmt: skip
+    assert score_table(of, table, NOW, UTC).to_pylist() == [
+        {"person": "a", "fit": 8.0, "behavior": 3.0, "score": 11.0, "band": "mql", "grade": "A", "grid": "A1",
+         "segment": "big", "qualified": True, "disqualified": None, "channels": [("web", 3.0)],
+         "ledger": [{"line": "fit", "points": 8.0}, {"line": "visit", "points": 3.0}]},
+        {"person": "b", "fit": 8.0, "behavior": 0.0, "score": 8.0, "band": "cold", "grade": "A", "grid": "A2",
+         "segment": None, "qualified": None, "disqualified": "rival", "channels": [("web", 0.0)],
+         "ledger": [{"line": "fit", "points": 8.0}]},
+        {"person": "c", "fit": 0.0, "behavior": 0.0, "score": 0.0, "band": "cold", "grade": "B", "grid": "B2",
+         "segment": None, "qualified": False, "disqualified": None, "channels": [("web", 0.0)], "ledger": []},
+    ]  # fmt: skip
+
+
 def test_people_without_anything_are_scored():
     for table in (pa.table({"id": ["a"]}), pa.table({"id": ["a"], "activities": [None]})):
         (row,) = score_table(example("segments"), table, NOW, UTC).to_pylist()
@@ -211,6 +275,24 @@ FACTS = pa.table({"kind": ["page_viewed"]})
         ({"previous": ["hott"]}, None, "row 1: previous 'hott' is not a band of the model"),
         ({"activities": [[], [ACT, {"kind": None, "at": NOW}]]}, None, "row 2: activity no. 2: it needs a kind"),
         ({"activities": [[ACT, {"kind": "x", "at": None}]]}, None, "row 1: activity no. 2: it needs at"),
+        ({"activities": [[ACT, ACT], None, [ACT, {"kind": "", "at": NOW}]]}, None, "row 3: activity no. 2: it needs a"),
+        (
+            {"activities": [[{**ACT, "id": {"a": 1}}]]},
+            None,
+            "the id of activities has the type struct<a: int64>; write",
+        ),
+        ({"activities": [[{**ACT, "kind": {"a": 1}}]]}, None, "the kind of activities has the type struct<a: int64>;"),
+        ({"activities": [[{**ACT, "attributes": {"url": {"a": 1}}}]]}, None, "the attribute url has the type struct"),
+        ({"activities": [[{**ACT, "attributes": 5}]]}, None, "attributes have the type int64; use a struct, a map"),
+        ({"activities": [[{"kind": "x", "at": 1.5}]]}, None, "the column at of activities has the type double; use"),
+        ({"activities": [[{"fact": "0", "at": NOW}]]}, FACTS, "the column fact of activities has the type string; use"),
+        (
+            {"activities": [[{"kind": "x", "at": NOW}]]},
+            FACTS,
+            "the structs of activities have kind, at; they need at and",
+        ),
+        ({"activities": [[{"fact": 0, "at": NOW}]]}, pa.table({"kind": ["x", None]}), "row 2 of the facts has no kind"),
+        ({"title#json": ["{"]}, None, "the field title#json has a value that is not JSON"),
         ({"activities": [[{"kind": "x", "at": "2026-11-20"}]]}, None, "activity no. 1: it needs at, an instant with"),
         ({"activities": [[{"kind": "x", "at": NOW.replace(tzinfo=None)}]]}, None, "use a timestamp with the time zone"),
         ({"activities": [[{"kind": "x", "at": NOW, "attributes": "[]"}]]}, None, "attributes that are a table"),
