@@ -21,8 +21,8 @@ SAID = {
         gap: renewal is not known: Renewal, Renewal soon
         gap: stack is not known: Stack
         gap: vip has a value that its rules cannot use: Clicked
-        warning: vip: its rules cannot use the value, so it counts as unknown
         warning: email: its rules cannot use the value, so it counts as unknown
+        warning: vip: its rules cannot use the value, so it counts as unknown
         until: mql until 23 November 2026 without new activity, then warm
         range: 17.91 to 40.21, cold or mql
         reason: mql, 27.41 points: Form +22, Long visits +10, Sent and unread -9, Sells or buys +7, Weight of fit -3.5, Opened +0.6, Pricing +0.31
@@ -74,7 +74,7 @@ SAID = {
 def told(document):
     yield from (f"{line['rule']} {line['points']}: {line['why']}" for line in document["lines"])
     yield from (f"gap: {each}" for each in document["gaps"])
-    yield from (f"warning: {each}" for each in document["warnings"])
+    yield from (f"warning: {each}" for each in sorted(document["warnings"]))
     yield f"until: {document['until']['said'] if document['until'] else 'nothing'}"
     yield "range: {lowest} to {highest}, {0}".format(" or ".join(document["range"]["bands"]), **document["range"])
     yield f"reason: {document['reason']}"
