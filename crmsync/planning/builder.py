@@ -337,7 +337,6 @@ def _assign(
     # Whose turn it was stays so: a refusal or a crash must not cost somebody a second turn.
     tried = [it.id for person, records in routed if _was_served(person) for it in records]
     refused = journal.refused_owners(tx, tried, work.now_ms)
-    # Whose turn it was stays so: a refusal or a crash must not cost somebody a second turn.
     undone = {it.id: str(value) for _, records in routed for it in records if (value := _undone_owner(it))}
     kept = {**undone, **refused, **prepared.promised}
     at = read_desk(tx, work.config, desk.setting.owners, kept, work.now)

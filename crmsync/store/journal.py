@@ -143,20 +143,19 @@ def refused_owners(connection: Connection, row_ids: Sequence[int], now: int) -> 
     Only while it is tried again, or as long as the patience lasts with the first refusal of that owner in a row,
     however often somebody edits the record meanwhile: it may be because of that owner.
     """
-    refusals: dict[int, tuple[str, int, int]] = {}
-    attempts: dict[int, int] = {}
+    refusals: dict[int, tuple[str, int, int, int]] = {}
     for some in in_chunks(row_ids, IN_LIST):
         query = select(change.c.record, change.c.state, change.c.at, change.c.after, record.c.attempts)
         query = query.join(record, record.c.id == change.c.record).order_by(change.c.id)
         ended = connection.execute(query.where(change.c.record.in_(some), change.c.state != PLANNED))
-        for row_id, state, at, after, attempts[row_id] in ended:
+        for row_id, state, at, after, attempts in ended:
             owner = str(orjson.loads(after).get("owner") or "") if state == REJECTED else ""
-            whose, since, times = refusals.get(row_id, ("", at, 0))
-            refusals[row_id] = (owner, since, times + 1) if owner == whose else (owner, at, 1)
+            whose, since, times, _ = refusals.get(row_id, ("", at, 0, 0))
+            refusals[row_id] = (owner, since, times + 1, attempts) if owner == whose else (owner, at, 1, attempts)
     return {
         row_id: owner
-        for row_id, (owner, since, times) in refusals.items()
-        if owner and (times <= attempts[row_id] or since > now - PATIENCE)
+        for row_id, (owner, since, times, attempts) in refusals.items()
+        if owner and (times <= attempts or since > now - PATIENCE)
     }
 
 

@@ -35,6 +35,20 @@ def dropping(hubspot, *names):
     hubspot.write = write
 
 
+def refuse_ann(hubspot):
+    """Let the CRM refuse every record that is to be hers."""
+    taken = hubspot.write
+
+    def write(changes, narrow):
+        for change in narrow(changes):
+            if change.after.get("owner") == "hubspot-ann":
+                yield Receipt(change.ref, ok=False, reason="this record cannot be hers")
+            else:
+                yield from taken([change])
+
+    hubspot.write = write
+
+
 def test_what_arrived_in_part_before_the_answer_was_lost_is_not_called_updated(state):
     hubspot = hot()
     with line_breaks(hubspot, lambda name: name == "score"):
@@ -96,16 +110,7 @@ def test_whom_a_crm_did_not_take_keeps_whose_turn_it_was_until_patience_with_the
 
 def test_who_cannot_get_the_first_owner_of_a_pool_gets_the_next_one_when_the_patience_ends(state):
     hubspot = hot()
-    taken = hubspot.write
-
-    def write(changes, narrow):
-        for change in narrow(changes):
-            if change.after.get("owner") == "hubspot-ann":
-                yield Receipt(change.ref, ok=False, reason="this record cannot be hers")
-            else:
-                yield from taken([change])
-
-    hubspot.write = write
+    refuse_ann(hubspot)
     for day in DAYS[:10]:
         run(state, hubspot, at=day)
     assert held(hubspot)["1"][2] == "hubspot-bob"
@@ -113,16 +118,7 @@ def test_who_cannot_get_the_first_owner_of_a_pool_gets_the_next_one_when_the_pat
 
 def test_who_cannot_get_the_first_owner_gets_the_next_one_also_where_somebody_edits_the_record_every_few_hours(state):
     hubspot = hot()
-    taken = hubspot.write
-
-    def write(changes, narrow):
-        for change in narrow(changes):
-            if change.after.get("owner") == "hubspot-ann":
-                yield Receipt(change.ref, ok=False, reason="this record cannot be hers")
-            else:
-                yield from taken([change])
-
-    hubspot.write = write
+    refuse_ann(hubspot)
     for number in range(12):
         at = DAYS[0] + timedelta(hours=10 * number)
         edit(hubspot, ADA, changed_at=at)

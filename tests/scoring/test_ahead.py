@@ -440,9 +440,8 @@ def test_candidates_for_a_date_stand_on_both_sides_of_every_day_that_decides():
         fit=[fit_rule(1, field="seen", before="2026-11-10"), fit_rule(2, "new", field="seen", within="3d")],
         inactivity=[{"name": "quiet", "points": -1, "after": "5d", "since": "seen", "every": "4d", "max_times": 2}],
     )
-    days = ("07", "08", "09", "10", "11", "12", "15", "16", "17", "18", "19", "20", "21", "22")
-    assert set(candidate_values(of, "seen", day_of(NOW, UTC))) >= {f"2026-11-{day}" for day in days[2:5] + days[-6:]}
-    assert set(candidate_values(of, "seen", day_of(NOW, UTC))) >= {"2026-11-12", "2026-11-16", "2026-11-17"}
+    days = ("09", "10", "11", "12", "16", "17", "18", "19", "20", "21", "22")
+    assert set(candidate_values(of, "seen", day_of(NOW, UTC))) >= {f"2026-11-{day}" for day in days}
 
 
 @pytest.mark.parametrize(
