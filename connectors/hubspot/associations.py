@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from connectors.hubspot.batch_read import Record, cut_into_batches
+from connectors.hubspot.batch_read import Record, cut_into_batches, post_batch
 from connectors.hubspot.client import Api
 from connectors.hubspot.errors import CRM, id_of, object_in, objects_in, text_of
 from connectors.hubspot.schema import next_page
@@ -14,32 +14,31 @@ from crmsync.errors import Unavailable
 ASSOCIATION_INPUTS = 1_000
 
 
-def read_associations(
-    api: Api, kind: str, to: str, ids: Iterable[str]
-) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:
-    """What each record is associated with, every page of it. Records without associations are left out.
+def read_associations(api: Api, kind: str, to: str, ids: Iterable[str]) -> dict[str, list[Mapping[str, Any]]]:
+    """What each record is associated with, every page of it: nothing, too, for one that HubSpot does not know.
 
-    HubSpot reports those as errors (NO_ASSOCIATIONS_FOUND), and ids it does not know too; neither is a failure here.
+    Records of which HubSpot fails to say it are left out.
     """
     where = api.place("associations", kind=kind, to=to)
 
-    def one(inputs: Sequence[Mapping[str, str]]) -> Mapping[str, Any]:
-        answer: Mapping[str, Any] = api.post(where, {"inputs": list(inputs)})
-        return answer
+    def one(inputs: Sequence[Mapping[str, str]]) -> tuple[Sequence[Mapping[str, Any]], frozenset[str]]:
+        return post_batch(api, where, {"inputs": list(inputs)})
 
     asked: list[Mapping[str, str]] = [{"id": each} for each in ids]
-    found: dict[str, list[Mapping[str, Any]]] = {}
+    found: dict[str, list[Mapping[str, Any]]] = {each["id"]: [] for each in asked}
+    unknown: set[str] = set()
     while asked:
         rest: list[Mapping[str, str]] = []
-        for answer in api.in_flight(one, cut_into_batches(asked, ASSOCIATION_INPUTS)):
-            for result in answer["results"]:
+        for results, failed in api.in_flight(one, cut_into_batches(asked, ASSOCIATION_INPUTS)):
+            unknown |= failed
+            for result in results:
                 record_id, after = id_of(object_in(result, "from").get("id")), next_page(result)
                 found.setdefault(record_id, []).extend(result.get("to") or ())
                 rest += [{"id": record_id, "after": after}] if after else []
         if rest and rest == asked:
             raise Unavailable(CRM, f"HubSpot returns the same associations of {kind} again and again")
         asked = rest
-    yield from found.items()
+    return {each: associated for each, associated in found.items() if each not in unknown}
 
 
 def is_of_type(associated: Mapping[str, Any], type_id: int) -> bool:
@@ -55,13 +54,13 @@ def attach_associated(
 ) -> list[Record]:
     """The records with the ids of what they are associated with, under `to`, asked for in batches.
 
-    Those of the type `first` come first.
+    Those of the type `first` come first. Records of which HubSpot fails to say it are left out.
     """
-    found = dict(read_associations(api, kind, to, [each["id"] for each in records])) if records else {}
+    found = read_associations(api, kind, to, [each["id"] for each in records])
     if first is not None:
         found = {each: sorted(others, key=lambda one: not is_of_type(one, first)) for each, others in found.items()}
-    ids = [dict.fromkeys(id_of(other["toObjectId"]) for other in found.get(each["id"], ())) for each in records]
-    return [{**record, to: list(others)} for record, others in zip(records, ids, strict=True)]
+    ids = {each: list(dict.fromkeys(id_of(other["toObjectId"]) for other in others)) for each, others in found.items()}
+    return [{**record, to: ids[record["id"]]} for record in records if record["id"] in ids]
 
 
 def attach_listed(api: Api, kind: str, to: str, records: Sequence[Record], first: int | None = None) -> list[Record]:
@@ -82,5 +81,6 @@ def attach_listed(api: Api, kind: str, to: str, records: Sequence[Record], first
         or (first is not None and len(theirs) > 1)
     ]
     whole = {each["id"]: each for each in attach_associated(api, kind, to, cut, first)}
+    unknown = {each["id"] for each in cut} - whole.keys()
     linked: list[Record] = [{**record, to: list(each)} for record, each in zip(records, ids, strict=True)]
-    return [whole.get(each["id"], each) for each in linked]
+    return [whole.get(each["id"], each) for each in linked if each["id"] not in unknown]

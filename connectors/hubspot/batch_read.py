@@ -1,27 +1,84 @@
-"""Records by their ids, as they are at this moment."""
+"""Records by their ids, as they are at this moment, and what a batch says of those that it could not read."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from connectors.hubspot.client import Api
-from connectors.hubspot.errors import RequestRefused
+from connectors.hubspot.client import Api, Query
+from connectors.hubspot.endpoints import Endpoint
+from connectors.hubspot.errors import CRM, KIND, RequestRefused, id_of, list_in, object_in, objects_in, text_of
 from connectors.hubspot.mapping import merged_ids
+from crmsync.model import Odd, Ref
 
 BATCH = 100
 """Records that one call reads or writes at most."""
 
+TIMES, WAIT = 3, 2.0
+"""How often what fails inside a batch is asked for, and the seconds between."""
+
 Record = Mapping[str, Any]
 
 
+def post_batch(
+    api: Api, where: Endpoint, body: Mapping[str, Any], query: Query = ()
+) -> tuple[list[Record], frozenset[str]]:
+    """The results of a batch that reads, and the ids of the inputs that HubSpot failed to read time after time.
+
+    A batch that succeeds may hold errors. That there is nothing is an answer; of all else nothing is known, which is
+    noted as odd. Raises `RequestRefused`.
+    """
+    results: list[Record] = []
+    inputs: Sequence[Mapping[str, str]] = body["inputs"]
+    for last in [False] * (TIMES - 1) + [True]:
+        answer = api.post(where, {**body, "inputs": inputs}, query)
+        results += answer["results"]
+        failed, why = _failures(answer, [each["id"] for each in inputs])
+        inputs = [each for each in inputs if each["id"] in failed]
+        if inputs and not last:
+            api.pause(WAIT)
+        elif inputs:
+            # What records are looked up by may be an address.
+            names = ["" if "idProperty" in body else each["id"] for each in inputs]
+            api.note_odd([_failed_read(where.kind, each, why) for each in names])
+        else:
+            break
+    return results, frozenset(each["id"] for each in inputs)
+
+
+def _failures(answer: Mapping[str, Any], ids: Sequence[str]) -> tuple[frozenset[str], str]:
+    """The ids that failed inside a batch, and HubSpot's word for why; an error that names none may be about any."""
+    errors = objects_in(answer, "errors")
+    failures = [each for each in errors if not _says_nothing_there(each)]
+    answered = {id_of(each.get("id") or object_in(each, "from").get("id")) for each in answer["results"]}
+    answered = answered.union(*(_named(each) for each in errors if _says_nothing_there(each)))
+    named = [_named(each).intersection(ids) for each in failures]
+    failed = frozenset().union(*named) if all(named) else frozenset(ids)
+    return failed - answered, next((text_of(each.get("category")) for each in failures), "")
+
+
+def _says_nothing_there(error: Mapping[str, Any]) -> bool:
+    return error.get("category") == "OBJECT_NOT_FOUND" or "NO_ASSOCIATIONS_FOUND" in text_of(error.get("subCategory"))
+
+
+def _named(error: Mapping[str, Any]) -> frozenset[str]:
+    context = object_in(error, "context")
+    return frozenset(text_of(each) for name in context for each in list_in(context, name) or [context[name]])
+
+
+def _failed_read(kind: str, record_id: str, why: str) -> Odd:
+    said = f"with an error of HubSpot ({why})" if why else "with an error of HubSpot"
+    if not record_id:
+        return Odd(f"one of the {kind}", said)
+    return Odd(f"{kind} {record_id}", said, Ref(CRM, KIND, record_id) if kind == "contacts" else None)
+
+
 def read_many(api: Api, kind: str, properties: Sequence[str], ids: Sequence[str]) -> Iterator[Record]:
-    """The records with these ids; those that do not exist, or cannot be read, are left out."""
+    """The records with these ids; those that do not exist, or cannot be read, are left out, these as odd."""
 
     def one(chunk: Sequence[str]) -> Sequence[Record]:
         body = {"properties": list(properties), "inputs": [{"id": each} for each in chunk]}
-        found: Sequence[Record] = api.post(api.place("batch_read", kind=kind), body)["results"]
-        return found
+        return post_batch(api, api.place("batch_read", kind=kind), body)[0]
 
     for found in api.in_flight(one, cut_into_batches(ids, BATCH)):
         yield from found
@@ -52,9 +109,19 @@ def look_up(api: Api, ids: Sequence[str], properties: Sequence[str]) -> Iterator
 
 
 def in_bin(api: Api, ids: Sequence[str]) -> Iterator[str]:
-    """Those of these contacts that are in the recycle bin; of what was erased, by law or by time, nothing is there."""
+    """Those of these contacts that are in the recycle bin, or may be: HubSpot fails to say so.
+
+    Of what was erased, by law or by time, nothing is there.
+    """
     for chunk in cut_into_batches(ids, BATCH):
-        yield from (str(each["id"]) for each in _batch_read(api, chunk, ["hs_object_id"], archived=True))
+        try:
+            found, unknown = post_batch(api, *_batch_of(api, chunk, ["hs_object_id"], archived=True))
+        except RequestRefused as error:
+            if error.status != 404:
+                raise
+            continue
+        yield from (str(each["id"]) for each in found)
+        yield from unknown
 
 
 def _by_any_id(records: Sequence[Record]) -> Iterator[tuple[str, Record]]:
@@ -65,15 +132,21 @@ def _by_any_id(records: Sequence[Record]) -> Iterator[tuple[str, Record]]:
 
 
 def _batch_read(api: Api, ids: Sequence[str], properties: Sequence[str], archived: bool) -> Sequence[Record]:
-    body = {"properties": list(properties), "inputs": [{"id": each} for each in ids]}
-    query = [("archived", "true")] if archived else []
+    """What a batch brings; whoever needs the rest asks for it in another way."""
     try:
-        found: Sequence[Record] = api.post(api.place("batch_read", kind="contacts"), body, query)["results"]
+        found: Sequence[Record] = api.post(*_batch_of(api, ids, properties, archived))["results"]
     except RequestRefused as error:
         if error.status != 404:
             raise
         return ()
     return found
+
+
+def _batch_of(
+    api: Api, ids: Sequence[str], properties: Sequence[str], archived: bool
+) -> tuple[Endpoint, Mapping[str, Any], Query]:
+    body = {"properties": list(properties), "inputs": [{"id": each} for each in ids]}
+    return api.place("batch_read", kind="contacts"), body, [("archived", "true")] if archived else []
 
 
 def _alone(api: Api, contact_id: str, properties: Sequence[str]) -> Record | None:

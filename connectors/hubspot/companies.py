@@ -31,20 +31,20 @@ class Companies:
 
     def of(
         self, contacts: Sequence[Record], properties: Sequence[str], on_contact: bool
-    ) -> list[tuple[str, Mapping[str, Any] | None]]:
-        """The company's id and values for each contact.
+    ) -> list[tuple[str, Mapping[str, Any] | None] | None]:
+        """The company's id and values for each contact; `None` where HubSpot fails to say which one it is.
 
         Both are empty where it has no company, and the values `None` where its company cannot be read. `on_contact`
         says that the portal keeps the primary company's id on the contact; otherwise it is looked up.
         """
         self._remember_only(properties)
         if on_contact:
-            ids = [each["properties"].get(COMPANY) or "" for each in contacts]
+            primary = {each["id"]: each["properties"].get(COMPANY) or "" for each in contacts}
         else:
-            primary = dict(self._primary([each["id"] for each in contacts]))
-            ids = [primary.get(each["id"], "") for each in contacts]
-        known = self._known({company_id for company_id in ids if company_id}, properties)
-        return [(company_id, known[company_id] if company_id else {}) for company_id in ids]
+            primary = self._primary([each["id"] for each in contacts])
+        known = {"": {}, **self._known({each for each in primary.values() if each}, properties)}
+        companies = {contact: (company_id, known[company_id]) for contact, company_id in primary.items()}
+        return [companies.get(each["id"]) for each in contacts]
 
     def _remember_only(self, properties: Sequence[str]) -> None:
         """Forget what was remembered of other properties: one that comes back would be taken for empty."""
@@ -87,11 +87,13 @@ class Companies:
             return False
         return True
 
-    def _primary(self, contacts: Sequence[str]) -> Iterator[tuple[str, str]]:
-        for contact, associated in read_associations(self._api, "contacts", "companies", contacts):
-            best = min(associated, key=lambda each: not is_of_type(each, PRIMARY), default=None)
-            if best is not None:
-                yield contact, id_of(best["toObjectId"])
+    def _primary(self, contacts: Sequence[str]) -> dict[str, str]:
+        found = read_associations(self._api, "contacts", "companies", contacts)
+        best = {
+            each: min(others, key=lambda one: not is_of_type(one, PRIMARY), default=None)
+            for each, others in found.items()
+        }
+        return {contact: id_of(each["toObjectId"]) if each else "" for contact, each in best.items()}
 
     def changed(self, since: int, properties: Sequence[str]) -> Window:
         """The companies that changed since then (milliseconds): for `members`."""
@@ -109,11 +111,11 @@ class Companies:
             moved = {company_id: values for company_id, values in read.items() if self._told.get(company_id) != values}
             self._values |= moved
             found = read_associations(self._api, "companies", "contacts", moved)
-            members = dict.fromkeys(id_of(each["toObjectId"]) for _, associated in found for each in associated)
+            members = dict.fromkeys(id_of(each["toObjectId"]) for others in found.values() for each in others)
             for chunk in cut_into_batches(list(members), BATCH):
                 yield list(chunk)
             # Only now that all their contacts were handed on.
-            self._told |= moved
+            self._told |= {company_id: moved[company_id] for company_id in found}
         if len(self._told) > KEPT:
             self._told = {}
 

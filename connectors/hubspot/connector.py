@@ -155,9 +155,10 @@ class HubSpot:
         asked = [prop for name, prop in PERSONAL.items() if any(name in each.after for each in moved.values())]
         for some in cut_into_batches(list(moved), READ_AT_ONCE):
             found = read_histories(self._api, asked, some, shown=how.properties)
-            records = [each for each in found if each["id"] in left]
-            for contact, record in zip(self._contacts.typed(records, how), records, strict=True):
-                yield ReadBack(contact, self._writer.replaced(left.pop(record["id"]), record))
+            records = {each["id"]: each for each in found if each["id"] in left}
+            for contact in self._contacts.typed(list(records.values()), how):
+                record_id = contact.ref.id
+                yield ReadBack(contact, self._writer.replaced(left.pop(record_id), records[record_id]))
         # Also those of which HubSpot gives no history, and what was merged or deleted since.
         yield from map(ReadBack, self.read([each.ref for each in left.values()]) if left else ())
 

@@ -11,6 +11,7 @@ from connectors.hubspot.client import Api
 from connectors.hubspot.companies import Companies
 from connectors.hubspot.cursors import DAY, Cursor, dump_cursors, load_cursors, millis_of
 from connectors.hubspot.mapping import (
+    ASKED,
     CHANGED,
     COMPANY,
     COMPANY_ID,
@@ -171,25 +172,31 @@ class Contacts:
                 yield list(read_many(self._api, "contacts", how.properties, ids))
 
     def typed(self, records: Sequence[Record], how: Reading, asked: Sequence[str] = ()) -> list[Contact]:
-        """The records with their companies as contacts; `asked` are the ids they were asked for, if it was by id."""
-        return self._as_contacts(self._with_companies(records, how), how, asked)
+        """The records with their companies as contacts; `asked` are the ids they were asked for, if it was by id.
 
-    def _as_contacts(self, records: Sequence[Record], how: Reading, asked: Sequence[str] = ()) -> list[Contact]:
+        A record is left out where HubSpot fails to say which company is its.
+        """
+        if asked:
+            records = [{**record, ASKED: each} for record, each in zip(records, asked, strict=True)]
+        return self._as_contacts(self._with_companies(records, how), how)
+
+    def _as_contacts(self, records: Sequence[Record], how: Reading) -> list[Contact]:
         values = [each["properties"] for each in records]
         companies = [known for each in records if (known := each.get(COMPANY_VALUES))]
         is_lacking = self._portal.lacks("contacts", how.properties, values)
         if self._portal.lacks("companies", how.company_properties, companies) or is_lacking:
             how = self._how()
         self._portal.confirm_owners({each.get(OWNER) for each in values})
-        return [contact_of(*each, how) for each in zip(records, asked or [""] * len(records), strict=True)]
+        return [contact_of(each, how) for each in records]
 
     def _with_companies(self, records: Sequence[Record], how: Reading) -> list[Record]:
         if not how.company_properties:
             return list(records)
         companies = self._companies.of(records, how.company_properties, COMPANY in how.properties)
         return [
-            {**record, COMPANY_ID: company_id, COMPANY_VALUES: values}
-            for record, (company_id, values) in zip(records, companies, strict=True)
+            {**record, COMPANY_ID: company[0], COMPANY_VALUES: company[1]}
+            for record, company in zip(records, companies, strict=True)
+            if company is not None
         ]
 
     def _in_bin(self, how: Reading, since: int) -> Iterator[list[Contact]]:
@@ -197,7 +204,7 @@ class Contacts:
         for records, _ in whole_list(Listing(self._api, "contacts", MERGES, archived=True)):
             gone = [each for each in records if to_millis(changed_at(each)) >= since]
             if gone:
-                yield [contact_of({**each, "archived": True}, "", how) for each in gone]
+                yield [contact_of({**each, "archived": True}, how) for each in gone]
 
 
 def _text(cursor: Cursor) -> str:

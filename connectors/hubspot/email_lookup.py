@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from connectors.hubspot.batch_read import BATCH, Record, cut_into_batches
+from connectors.hubspot.batch_read import BATCH, Record, cut_into_batches, post_batch
 from connectors.hubspot.client import Api
 from connectors.hubspot.errors import RequestRefused
 from connectors.hubspot.mapping import ADDITIONAL, EMAILS
@@ -36,11 +36,13 @@ class Addresses:
         if len(self._ids) + len(emails) > REMEMBERED:
             self._ids = {}
         missing = sorted({each for each in emails if "@" in each and len(each) <= LONGEST} - self._ids.keys())
-        for records in self._api.in_flight(self._read, cut_into_batches(missing, BATCH)):
+        unknown: set[str] = set()
+        for records, failed in self._api.in_flight(self._read, cut_into_batches(missing, BATCH)):
             self._remember(records)
+            unknown |= failed
         for records in self._with_others([each for each in missing if each not in self._ids]):
             self._remember(records)
-        self._ids |= {each: "" for each in missing if each not in self._ids}
+        self._ids |= {each: "" for each in missing if each not in self._ids and each not in unknown}
         return {each: self._ids.get(each, "") for each in emails}
 
     def _remember(self, records: Sequence[Record]) -> None:
@@ -48,10 +50,9 @@ class Addresses:
             for address in ";".join(record["properties"].get(each) or "" for each in EMAILS).split(";"):
                 self._ids[address.strip().lower()] = record["id"]
 
-    def _read(self, emails: Sequence[str]) -> Sequence[Record]:
+    def _read(self, emails: Sequence[str]) -> tuple[Sequence[Record], frozenset[str]]:
         body = {"idProperty": "email", "properties": list(EMAILS), "inputs": [{"id": each} for each in emails]}
-        found: Sequence[Record] = self._api.post(self._api.place("batch_read", kind="contacts"), body)["results"]
-        return found
+        return post_batch(self._api, self._api.place("batch_read", kind="contacts"), body)
 
     def _with_others(self, emails: Sequence[str]) -> Iterator[Sequence[Record]]:
         """The contacts that may have one of these as a further address, in the fewest searches.

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from connectors.hubspot.batch_read import Record, cut_into_batches
+from connectors.hubspot.batch_read import Record, cut_into_batches, post_batch
 from connectors.hubspot.client import Api
 from connectors.hubspot.errors import CRM, KIND, Forbidden, RequestRefused, object_in, objects_in, text_of
 from connectors.hubspot.properties import instant_of, to_millis
@@ -46,7 +46,7 @@ def read_histories(
 
     def one(chunk: Sequence[str]) -> Sequence[Record]:
         try:
-            return read_batch(api, properties, chunk, kind, shown=shown)
+            return read_batch(api, properties, chunk, kind, shown=shown)[0]
         except (RequestRefused, Forbidden) as error:
             _log.warning("histories_refused", extra={"why": str(error)})
             return ()
@@ -57,18 +57,17 @@ def read_histories(
 
 def read_batch(
     api: Api, properties: Sequence[str], ids: Sequence[str], kind: str = "contacts", *, shown: Sequence[str] = ()
-) -> Sequence[Record]:
+) -> tuple[Sequence[Record], frozenset[str]]:
     """At most `BATCH` records with the values and the history of these properties, and the values of the `shown` ones.
 
-    Raises `Forbidden` or `RequestRefused`.
+    Beside them the ids that HubSpot failed to read. Raises `Forbidden` or `RequestRefused`.
     """
     body = {
         "properties": list(dict.fromkeys(["hs_object_id", *properties, *shown])),
         HISTORY: list(properties),
         "inputs": [{"id": each} for each in ids],
     }
-    found: Sequence[Record] = api.post(api.place("batch_read", kind=kind), body)["results"]
-    return found
+    return post_batch(api, api.place("batch_read", kind=kind), body)
 
 
 def versions_of(record: Record, prop: str) -> list[Version]:

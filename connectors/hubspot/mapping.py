@@ -23,6 +23,9 @@ COMPANY_PREFIX = "company."
 COMPANY_FACTS = ("name", "domain", OWNER)
 """What is read of a company where somebody's company decides who gets them."""
 
+ASKED = "asked"
+"""Under this name a record carries the id it was asked for, which may be one that it had before a merge."""
+
 COMPANY_ID, COMPANY_VALUES = "company_id", "company"
 """Under these names a contact's record carries its company's id and values, once they were looked up; the values are
 `None` if they cannot be read, and the id is "" where there is no company."""
@@ -125,10 +128,10 @@ def plan_reading(
     )
 
 
-def contact_of(record: Mapping[str, Any], asked: str, how: Reading) -> Contact:
-    """Read one record. `asked` is the id it was asked for, which may be one it had before a merge."""
+def contact_of(record: Mapping[str, Any], how: Reading) -> Contact:
+    """Read one record."""
     contact_id, values, company = record["id"], record["properties"], record.get(COMPANY_VALUES, {})
-    stage = values.get(STAGE) or None
+    stage, former = values.get(STAGE) or None, (*merged_ids(values), record.get(ASKED, ""))
     return Contact(
         ref=Ref(CRM, KIND, contact_id),
         changed_at=changed_at(record),
@@ -140,7 +143,7 @@ def contact_of(record: Mapping[str, Any], asked: str, how: Reading) -> Contact:
         owner=values.get(OWNER) or None,
         current=_typed(how.score_fields, values),
         name=" ".join(part for each in NAMES if (part := values.get(each))),
-        aliases=tuple(dict.fromkeys(each for each in (*merged_ids(values), asked) if each and each != contact_id)),
+        aliases=tuple(dict.fromkeys(each for each in former if each and each != contact_id)),
         links=tuple(Ref("salesforce", kind, long_id(sf)) for prop, kind in LINKS.items() if (sf := values.get(prop))),
         gone=bool(record.get("archived")),
         company=_company(record) if how.companies else None,

@@ -36,7 +36,9 @@ def read_past_fields(api: Api, fields: Mapping[str, Definition], ids: Sequence[s
     if not properties:
         return
     chunks = cut_into_batches(list(dict.fromkeys(ids)), BATCH)
-    for records in api.in_flight(lambda chunk: read_batch(api, properties, chunk), chunks):
+    for records, failed in api.in_flight(lambda chunk: read_batch(api, properties, chunk), chunks):
+        if failed:
+            yield PastFields([], {KIND: dict.fromkeys(fields, api.server_time)})
         whole: list[PastValue] = []
         for record in records:
             found = {name: _history(record, name, of, api.server_time) for name, of in fields.items()}

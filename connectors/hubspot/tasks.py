@@ -6,7 +6,7 @@ import html
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from connectors.hubspot.batch_read import BATCH, Record, cut_into_batches
+from connectors.hubspot.batch_read import BATCH, Record, cut_into_batches, post_batch
 from connectors.hubspot.client import Api
 from connectors.hubspot.engagements import AT
 from connectors.hubspot.errors import (
@@ -138,11 +138,13 @@ class OwnerTasks:
         """The tasks that HubSpot has by these keys: from the records, since its search lags behind."""
         body = {"properties": [TASK_KEY, STATUS], "idProperty": TASK_KEY, "inputs": [{"id": key} for key in keys]}
         try:
-            found = self._api.post(self._api.place("batch_read", kind=TASKS), body)["results"]
+            found, failed = post_batch(self._api, self._api.place("batch_read", kind=TASKS), body)
         except RequestRefused as error:
             if error.status != 404:
                 raise
             return {}
+        if failed:
+            raise RequestRefused(207, {"message": "HubSpot failed to look for some of the tasks"}, "look for tasks")
         return {key: record for record in found if (key := record["properties"].get(TASK_KEY))}
 
     def _complete(self, keys: Mapping[str, str]) -> Iterator[TaskReceipt]:

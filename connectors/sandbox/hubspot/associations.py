@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import orjson
 
-from connectors.sandbox.hubspot.batches import batch_reply, inputs_of
+from connectors.sandbox.hubspot.batches import batch_reply, fail_reads, inputs_of
 from connectors.sandbox.hubspot.links import LinkType, Pair, plain_ids, types_of
 from connectors.sandbox.hubspot.records import RecordTable, StoredRecord
 from connectors.sandbox.hubspot.state import PortalState
@@ -31,9 +31,13 @@ def _pair(state: PortalState, call: HubspotCall) -> tuple[RecordTable, RecordTab
 def batch_read_links(state: PortalState, call: HubspotCall) -> Reply:
     """`POST …/associations/{a}/{b}/batch/read`: a page for each record; one that has none is an error of its own."""
     one, other, pair = _pair(state, call)
-    results, errors = [], []
-    for asked in inputs_of(call.json(), _MOST_READS):
+    inputs = inputs_of(call.json(), _MOST_READS)
+    failed, errors = fail_reads(state, [str(each.get("id")) for each in inputs], "fromObjectId")
+    results = []
+    for asked in inputs:
         text = str(asked.get("id"))
+        if text in failed:
+            continue
         if not text.isdigit():
             errors.append(_not_an_id(text))
             continue

@@ -35,6 +35,23 @@ def missing_ids(records: RecordTable, ids: list[str]) -> list[Json]:
     return [{"status": "error", "category": "OBJECT_NOT_FOUND", "message": message, "context": {"ids": ids}}]
 
 
+def fail_reads(state: PortalState, ids: list[str], named: str) -> tuple[list[str], list[Json]]:
+    """The ids that fail in this batch while others are read, and an error for each, which holds it under `named`."""
+    failing = state.switches.failed_reads
+    failed = [each for each in ids if failing.get(each, 0) > 0]
+    for each in failed:
+        failing[each] -= 1
+    return failed, [
+        {
+            "status": "error",
+            "category": "INTERNAL_ERROR",
+            "message": "There was a problem with the request.",
+            "context": {named: [each]},
+        }
+        for each in failed
+    ]
+
+
 def batch_reply(
     state: PortalState, call: HubspotCall, results: list[Json], errors: list[Json], status: int = 200
 ) -> Reply:

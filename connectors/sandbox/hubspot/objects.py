@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from connectors.sandbox.hubspot.batches import BATCH, batch_reply, ids_of, inputs_of, missing_ids
+from connectors.sandbox.hubspot.batches import BATCH, batch_reply, fail_reads, ids_of, inputs_of, missing_ids
 from connectors.sandbox.hubspot.catalog import object_type
 from connectors.sandbox.hubspot.records import RecordTable, StoredRecord, as_json, list_versions_of
 from connectors.sandbox.hubspot.state import PortalState
@@ -123,13 +123,14 @@ def batch_read(state: PortalState, call: HubspotCall) -> Reply:
         raise bad_request(f"Property {unique} is not a unique identifier of {records.kind.type_id}")
     names = names_of_body(body, "properties") or records.kind.shown
     ids = ids_of(inputs)
+    failed, errors = fail_reads(state, ids, "ids")
     found: dict[int, StoredRecord] = {}
     lost = []
-    for text in ids:
+    for text in (each for each in ids if each not in failed):
         record = records.by_unique(unique, text) if unique in records.unique else records.find(text)
         if record and (record.archived_at is not None) == call.flag("archived"):
             found[record.id] = record
         else:
             lost.append(text)
     results = [_with_more(state, records, each, names, histories) for each in found.values()]
-    return batch_reply(state, call, results, missing_ids(records, lost))
+    return batch_reply(state, call, results, missing_ids(records, lost) + errors)

@@ -52,6 +52,7 @@ class PortalSwitches:
     `{"when": property, "set": {property: value}}`. `job_polls` is how often an export or import is not done yet.
     `list_moves` is whether a list says when somebody last joined and left it. `deal_links` is whether a deal counts as
     modified when it is associated with a contact or company. `versions` is how many values of a property are kept.
+    `failed_reads` are ids with how many batch reads of a record, or of what is associated with it, fail for it alone.
     """
 
     tier: Tier = "enterprise"
@@ -87,6 +88,7 @@ class PortalSwitches:
     deal_links: Literal["silent", "modify"] = "silent"
     versions: int = 45
     call_outcomes: dict[str, str] = field(default_factory=dict)
+    failed_reads: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass
