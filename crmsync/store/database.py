@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -25,6 +27,8 @@ from crmsync.store.lock import Lock, lock_of
 from crmsync.store.sql import upsert
 from crmsync.store.turn import WriterTurn
 
+_log = logging.getLogger(__name__)
+
 FIRST, HEAD = "0001", "0022"
 """The oldest and the newest migration; a test holds the latter against `migrations/versions`."""
 
@@ -35,6 +39,11 @@ BYTES_LEFT = {"crm": "", "name": "bytes_left"}
 """The note that says that the file may still hold bytes of somebody forgotten (see `wipe_log`)."""
 
 BUSY_SECONDS = 30
+
+PATIENCE, ATTEMPT = 3_600.0, 2.0
+"""Seconds for which a transaction that writes waits for another one, and seconds of each attempt: an interrupt is heard
+between two. To plan for a million people is one transaction of some minutes.
+"""
 
 
 STANDBY_POLL = 1.0
@@ -403,9 +412,25 @@ def _prepare_postgres(connection: Any, _record: Any) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    reads = connection.get_execution_options().get("crmsync_reads")
-    # A deferred transaction that reads and then writes fails at once, without any patience (python/cpython#124510).
-    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+    if connection.get_execution_options().get("crmsync_reads"):
+        connection.exec_driver_sql("BEGIN")
+        return
+    began, told = time.monotonic(), False
+    while True:
+        try:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout={round(ATTEMPT * 1000)}")
+            # A deferred transaction that reads and then writes fails at once, without any patience
+            # (python/cpython#124510).
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            break
+        except OperationalError as error:
+            if "locked" not in str(error.orig) or time.monotonic() - began > PATIENCE:
+                raise
+            # Only whoever typed a command waits in the main thread; in a daemon the other one may be its own run.
+            if not told and threading.current_thread() is threading.main_thread():
+                _log.warning("waiting_for_another_writer", extra={"why": "another crmsync writes to this state"})
+            told = True
+    connection.exec_driver_sql(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")
 
 
 @contextmanager

@@ -59,9 +59,15 @@ def writing(store):
         yield
 
 
+def end_waiting(monkeypatch):
+    """Whoever waited would end with an error."""
+    monkeypatch.setattr(database, "BUSY_SECONDS", 1)
+    monkeypatch.setattr(database, "PATIENCE", 0)
+
+
 @pytest.mark.parametrize("words", LOOKING)
 def test_looking_does_not_wait_for_a_transaction_that_writes(path, state_url, monkeypatch, words):
-    monkeypatch.setattr(database, "BUSY_SECONDS", 1)  # whoever waited would end with an error
+    end_waiting(monkeypatch)
     store = filled(state_url)
     try:
         with writing(store):
@@ -73,7 +79,7 @@ def test_looking_does_not_wait_for_a_transaction_that_writes(path, state_url, mo
 
 
 def test_a_state_that_is_up_to_date_is_opened_without_a_transaction_that_writes(state_url, monkeypatch):
-    monkeypatch.setattr(database, "BUSY_SECONDS", 1)  # whoever waited would end with an error
+    end_waiting(monkeypatch)
     store = filled(state_url)
     with writing(store):
         open_store(state_url).close()
