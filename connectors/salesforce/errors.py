@@ -98,11 +98,11 @@ def _judge(status: int, content: Any) -> NoReturn:
     if is_full or status >= 500 or status in RETRY_STATUSES or code in PASSING:
         said = f"{code or status}: {quote_crm(message)}" if message else f"with status {status}"
         raise (NotTaken if is_full else Transient)(f"Salesforce answered {said}")
-    if not code:
-        raise Transient(f"Salesforce answered with status {status} and something that is not JSON")
-    # So REST answers for a version that is retired.
+    # So REST answers for a version that is retired, whatever the body.
     if status == 410:
         raise ConfigError(ADVICE["UNSUPPORTED_API_VERSION"])
+    if not code:
+        raise Transient(f"Salesforce answered with status {status} and something that is not JSON")
     raise RequestRefused(code, message)
 
 
