@@ -78,6 +78,7 @@ ADVICE = {
     "permission 'API Enabled'",
     "API_CURRENTLY_DISABLED": "the API is switched off for this user; give the user the permission 'API Enabled'",
     "FUNCTIONALITY_NOT_ENABLED": "this org lacks a feature that crmsync needs",
+    "INVALID_FIELD": "give the integration user's permission set 'Read' on the field, or take it out of the config",
     "INSUFFICIENT_ACCESS": "the integration user lacks a permission",
     "UNSUPPORTED_API_VERSION": "this API version is retired; raise api_version in [salesforce]",
 }
