@@ -9,7 +9,7 @@ from functools import partial
 from connectors.salesforce.activities import activity_sources
 from connectors.salesforce.client import Org
 from connectors.salesforce.contacts import RecordReader
-from connectors.salesforce.errors import RequestRefused, query_page, record_counts
+from connectors.salesforce.errors import RequestRefused, RequestTooLong, query_page, record_counts
 from connectors.salesforce.left_out import hidden_source, refused_columns, refused_source
 from connectors.salesforce.lookups import is_readable
 from connectors.salesforce.memberships import find_campaign_problems
@@ -113,7 +113,7 @@ def _refused(
         name = make().object
         try:
             ask_readable(schema, make, lambda source: org.query(_one_row(source, schema)))
-        except RequestRefused as error:
+        except (RequestRefused, RequestTooLong) as error:
             yield PROBLEM, refused_source(name, error) if name in sources else str(error)
         if name not in KINDS or make in deals:
             yield from ((PROBLEM, each) for each in refused_columns(schema, name))

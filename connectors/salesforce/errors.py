@@ -39,7 +39,7 @@ class RequestTooLong(ConfigError):
     def __init__(self) -> None:
         super().__init__(
             "Salesforce does not take a request for so many fields: it is too long, and cannot be made shorter; map "
-            "fewer fields in [fields], or fields with shorter names"
+            "fewer fields in [fields] or [[salesforce.activities]], or fields with shorter names"
         )
 
 

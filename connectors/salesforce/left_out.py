@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from connectors.salesforce.errors import RequestRefused
 from connectors.salesforce.schema import Schema
+from crmsync.errors import ConfigError
 
 GRANTS = {
     **dict.fromkeys(("Task", "Event", "EmailMessage"), "'Access Activities' under System Permissions"),
@@ -32,7 +32,7 @@ def hidden_source(schema: Schema, source: str) -> str:
     return ""
 
 
-def refused_source(source: str, refusal: RequestRefused) -> str:
+def refused_source(source: str, refusal: ConfigError) -> str:
     """What to say of a source of activities that is described, but cannot be read."""
     return (
         f"{source} records are not used as activities ({refusal}); give the permission set of the integration user "

@@ -1,8 +1,10 @@
 """Columns that queries refuse although describe lists them, and sources of activities that are left out."""
 
+from dataclasses import replace
+
 import pytest
 
-from connectors.sandbox.salesforce import records
+from connectors.sandbox.salesforce import describe, org, records
 from crmsync.connector import FieldMap
 from crmsync.errors import ConfigError, Unavailable
 from tests.support.pages import pulled
@@ -150,6 +152,16 @@ def test_the_check_names_refused_columns(sandbox, crm):
     assert not [each for each in made.check().problems if "described" in each or "not used" in each]
 
 
+def test_the_check_names_a_query_that_is_too_long_beside_all_else(sandbox, crm, monkeypatch):
+    no = [{"errorCode": "FUNCTIONALITY_NOT_ENABLED", "message": "no composite"}]
+    fault(sandbox, "answer", "/composite$", status=400, body=no)
+    monkeypatch.setattr(org, "LONGEST_URL", 300)
+    do(sandbox, "hide_field", object="Lead", field="Title")
+    problems = connect(sandbox).check().problems
+    assert any("map fewer fields" in each for each in problems)
+    assert any("Lead.Title" in each for each in problems)
+
+
 def test_an_attribute_that_queries_refuse_is_absent_and_the_activities_come(sandbox, crm):
     do(sandbox, "add_field", object="Task", field="Note__c", type="string")
     lead = live(crm)[0]
@@ -189,6 +201,19 @@ def unfilterable(monkeypatch, name):
         return real(sobject, version, fields, children)
 
     monkeypatch.setattr(records, "describe_fully", described)
+
+
+def test_a_source_whose_stamp_only_queries_do_not_filter_is_left_out_and_told(sandbox, crm, monkeypatch):
+    _, cursor = happened(connect(sandbox, activities=CALLS))
+    fields = sandbox.org.state.of("Event").sobject.fields
+    real = describe.describe_field
+    fields["systemmodstamp"] = replace(fields["systemmodstamp"], filterable=False)
+    sandbox.org.state.forget()
+    monkeypatch.setattr(records, "describe_field", lambda each: {**real(each), "filterable": True})
+    made = connect(sandbox, activities=CALLS)
+    [sentence] = told(made.activities(cursor))
+    assert sentence.startswith("Event records are not used as activities")
+    assert "SystemModstamp" in sentence
 
 
 @pytest.mark.parametrize("how", ["unseen", "unfilterable", "stamp hidden"])
