@@ -342,12 +342,15 @@ class Page(Generic[T]):
 
     `whole` are beginnings of activity ids (`"meetings:"`, `"00T"`) of which everything the CRM has came since the
     stream began without a cursor: what is stored under such an id and did not come is no more.
+
+    `left_out` are sentences for the admin: what the pull could not ask for, and what to do.
     """
 
     items: Sequence[T]
     cursor: str
     whole: frozenset[str] = frozenset()
     odd: Sequence[Odd] = ()
+    left_out: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

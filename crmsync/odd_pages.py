@@ -29,6 +29,12 @@ def refuse_odd_page(crm: str, page: Page[Any]) -> None:
         )
 
 
+def note_left_out(result: Result, crm: str, page: Page[Any]) -> None:
+    """Add to the run's problems what a pull says that it left out, each once."""
+    said = [f"{crm}: {each}" for each in page.left_out]
+    result.problems += [each for each in dict.fromkeys(said) if each not in result.problems]
+
+
 @contextmanager
 def naming_odd(result: Result, crm: str) -> Iterator[list[Odd]]:
     """A list for what cannot be read, which the run's problems name at the end of the block."""

@@ -60,4 +60,5 @@ def _join(group: list[Page[T]]) -> Page[T]:
         group[-1].cursor,
         frozenset().union(*(page.whole for page in group)),
         [each for page in group for each in page.odd],
+        [each for page in group for each in page.left_out],
     )

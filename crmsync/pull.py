@@ -17,7 +17,7 @@ from crmsync.errors import ConfigError, Unavailable
 from crmsync.evaluation.freshness import date_events
 from crmsync.failpoint import failpoint
 from crmsync.model import Odd, Owner, Page, Ref
-from crmsync.odd_pages import naming_odd
+from crmsync.odd_pages import naming_odd, note_left_out
 from crmsync.planning.apply import resolve_unknown
 from crmsync.planning.desk import Setting
 from crmsync.pull_events import pull_all_events
@@ -286,6 +286,7 @@ def _pull_contacts(
         odd += _read_by_id(work, crm, unread, partial(save, run=result.run))
         for page in page_groups.group_pages(crm, pages(cursor), attrgetter("ref"), page_groups.RECORDS):
             odd += page.odd
+            note_left_out(result, crm, page)
             with work.store.begin() as writing:
                 save(writing, run=result.run, items=page.items)
                 update_odd_records(
@@ -321,6 +322,7 @@ def _pull_activities(
     with naming_odd(result, crm) as odd:
         for page in page_groups.group_pages(crm, pages(cursor), attrgetter("id"), page_groups.ACTIVITIES):
             odd += page.odd
+            note_left_out(result, crm, page)
             with work.store.begin() as writing:
                 note_news((row_id, at * 1_000) for row_id, at in save_activities(writing, result.run, page.items))
                 result.problems += full_pull.compare_page(writing, crm, key, page, trusting=trusting)

@@ -6,7 +6,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from crmsync.errors import Cancelled, ConfigError, CrmsyncError, LostLock, StateError
 from crmsync.failpoint import failpoint
-from crmsync.odd_pages import naming_odd, refuse_odd_page
+from crmsync.odd_pages import naming_odd, note_left_out, refuse_odd_page
 from crmsync.result import Result
 from crmsync.store.cursors import drop_cursor, drop_cursors, promote_cursors, read_cursor, write_cursor
 from crmsync.store.opportunities import begin_full_outcomes, end_full_outcomes, save_opportunities
@@ -58,6 +58,7 @@ def _pull(work: Work, result: Result, crm: str, *, full: bool, trusting: bool) -
         for page in work.crms[crm].outcomes(cursor):
             refuse_odd_page(crm, page)
             odd += page.odd
+            note_left_out(result, crm, page)
             with work.store.begin() as writing:
                 save_opportunities(writing, page.items)
                 write_cursor(writing, crm, key, page.cursor)

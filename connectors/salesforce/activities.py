@@ -19,11 +19,14 @@ from connectors.conversations import (
 )
 from connectors.salesforce.client import Org
 from connectors.salesforce.contacts import NEVER
-from connectors.salesforce.errors import CRM, text_of
+from connectors.salesforce.errors import CRM, RequestRefused, text_of
 from connectors.salesforce.first_pages import ask_first_pages
+from connectors.salesforce.left_out import hidden_source, refused_columns, refused_source
 from connectors.salesforce.lookups import KeyFinder, Lookup, read_lookups
-from connectors.salesforce.paging import Cursor, Row, Source, after_all, begin_pull, pull_pages
+from connectors.salesforce.paging import Cursor, Row, after_all, after_none, begin_pull, pull_pages
+from connectors.salesforce.refused_columns import names_object
 from connectors.salesforce.schema import PREFIXES, TASK_KEY, Schema, instant_of, readable_paths
+from connectors.salesforce.source import Source
 from crmsync.config.tables import Feed
 from crmsync.model import SECONDS_AFTER_SENDING, SOON, Activity, Page, Ref, Scalar
 
@@ -77,22 +80,34 @@ def pull_activities(
     streams = activity_sources(schema, feeds, no_own_tasks=no_own_tasks, shared_ids=shared_ids)
     ask_first_pages(org, schema, at, [make for _, make in streams.values()])
     tasks = streams["Task"][0] if "Task" in streams else ()
+    # What an org does not have concerns nobody who did not ask for it; what was read until now is missed.
+    asked = names if "activities" in org.settings.model_fields_set else at.done
+    left_out = [each for name in names if name in asked and (each := hidden_source(schema, name))]
     for name, (some, make) in streams.items():
         if name in at.finished:
             continue
         before = kinds_of_feed(at.done[name].mark) if name in at.done else None
-        for read, behind in pull_pages(org, schema, make, at):
-            rows = [row for row in read if not (no_own_tasks and TASK_KEY in row)]
-            found = of_rows(org, schema, some, rows, before, mails) if rows else []
-            if name == "EmailMessage" and before is not None:
-                found += _tasks_left(org, schema, tasks, rows, mails)
-            odd = org.take_odd()
-            tell = bool(read or odd or behind.job or at.job)  # that a job is given up, too
-            at = replace(behind, whole=behind.whole and not odd)
-            whole = _whole(schema, some, at)
-            if tell or whole:
-                yield Page(found, at.spelled(), whole, odd)
-    yield Page((), after_all(at).spelled())
+        try:
+            for read, behind in pull_pages(org, schema, make, at):
+                rows = [row for row in read if not (no_own_tasks and TASK_KEY in row)]
+                found = of_rows(org, schema, some, rows, before, mails) if rows else []
+                if name == "EmailMessage" and before is not None:
+                    found += _tasks_left(org, schema, tasks, rows, mails)
+                odd = org.take_odd()
+                tell = bool(read or odd or behind.job or at.job)  # that a job is given up, too
+                at = replace(behind, whole=behind.whole and not odd)
+                whole = _whole(schema, some, at)
+                if tell or whole:
+                    yield Page(found, at.spelled(), whole, odd)
+        except RequestRefused as error:
+            if not names_object(schema, make, error):
+                raise
+            # Describe may be an hour old; until it can be read again what is known of the object holds.
+            schema.forget()
+            left_out.append(refused_source(name, error))
+            at = after_none(at)
+    left_out += [each for name in streams for each in refused_columns(schema, name)]
+    yield Page((), after_all(at).spelled(), left_out=left_out)
 
 
 def activity_sources(
@@ -122,7 +137,9 @@ def _whole(schema: Schema, feeds: Sequence[Feed], at: Cursor) -> frozenset[str]:
 
 def _in_their_case(schema: Schema, feed: Feed) -> Feed:
     """The feed with its paths in the case in which Salesforce answers; those that are not there stay as they are."""
-    case = readable_paths(schema, feed.source, (*feed.where, *feed.attributes.values()))
+    paths = (*feed.where, *feed.attributes.values())
+    # Of what cannot be read, too, or a feed would seem to be another one because of it.
+    case = {path: found[0] for path in paths if (found := schema.find(feed.source, path))}
     where = {case.get(path, path): each for path, each in feed.where.items()}
     attributes = {name: case.get(path, path) for name, path in feed.attributes.items()}
     return feed.model_copy(update={"where": where, "attributes": attributes})
@@ -142,7 +159,9 @@ def source_of(name: str, feeds: Sequence[Feed], schema: Schema, also: str = "", 
     # The kinds stand in it, so that a later config can tell which are no more (`kinds_of_feed`).
     mark = " ".join([defined, *dict.fromkeys(feed.kind for feed in feeds)])
     where = " AND ".join(f"{flag} = false" for flag in origin.leave_out if schema.resolve(name, flag))
-    return Source(name, name, columns, where, mark=mark)
+    # What a row is, whose and of when hangs on all but the attributes.
+    needed = {*origin.columns, also, *(path for feed in feeds for path in feed.where)}
+    return Source(name, name, columns, where, mark=mark, optional=frozenset(columns) - needed)
 
 
 def kinds_of_feed(mark: str) -> list[str]:

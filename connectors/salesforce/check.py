@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 
+from connectors.salesforce.activities import activity_sources
 from connectors.salesforce.client import Org
 from connectors.salesforce.contacts import RecordReader
-from connectors.salesforce.errors import RequestRefused, query_page, record_counts
+from connectors.salesforce.errors import RequestRefused, RequestTooLong, query_page, record_counts
+from connectors.salesforce.left_out import hidden_source, refused_columns, refused_source
 from connectors.salesforce.lookups import is_readable
 from connectors.salesforce.memberships import find_campaign_problems
 from connectors.salesforce.missing_fields import (
@@ -18,12 +21,22 @@ from connectors.salesforce.missing_fields import (
     missing_task_key,
     missing_values,
 )
-from connectors.salesforce.outcomes import DESCRIBED, HISTORY, LEADS, ROLES, hidden_sentence, value_path
+from connectors.salesforce.outcomes import (
+    DESCRIBED,
+    HISTORY,
+    LEADS,
+    ROLES,
+    hidden_sentence,
+    opportunity_source,
+    value_path,
+)
 from connectors.salesforce.outcomes import OBJECT as OPPORTUNITY
-from connectors.salesforce.paging import instant_literal
+from connectors.salesforce.paging import instant_literal, query_columns
 from connectors.salesforce.payload import converted_statuses
-from connectors.salesforce.schema import HOLDING, NUMBERS, OBJECTS, TASK_KEY, Schema
+from connectors.salesforce.refused_columns import ask_readable
+from connectors.salesforce.schema import HOLDING, KINDS, NUMBERS, OBJECTS, TASK_KEY, Schema
 from connectors.salesforce.setup import CHOICE_DESCRIPTION, DESCRIPTION, value_remedy
+from connectors.salesforce.source import Source
 from crmsync.config.tables import Feed
 from crmsync.connector import Checkup, FieldMap, plain_name
 from crmsync.counts import count_of
@@ -34,12 +47,6 @@ SEEN_SHARE = 0.9
 """Below this share of an object's records, sharing hides some of them from the integration user."""
 
 BLIND_DAYS = timedelta(days=30)
-
-GRANTS = {
-    **dict.fromkeys(("Task", "Event", "EmailMessage"), "'Access Activities' under System Permissions"),
-    "CampaignMember": "'Read' on Campaign",
-}
-"""What shows the rows of each activity source."""
 
 WITHOUT = {
     ROLES: "the people of an opportunity are known only where a lead was converted into it; give its permission set "
@@ -54,7 +61,7 @@ def check(
     org: Org, schema: Schema, readers: Mapping[str, RecordReader], names: FieldMap, account: Callable[[], str]
 ) -> Checkup:
     """Everything an admin should know before the first run. Never raises for what the org says; it tells it."""
-    schema.forget()
+    schema.forget_all()
     try:
         found = account()
     except (ConfigError, Unavailable) as error:
@@ -65,6 +72,7 @@ def check(
     schema.learn([*OBJECTS.values(), "Account", *sources])
     read = [*OBJECTS.values(), *([OPPORTUNITY] if names.outcomes and schema.of(OPPORTUNITY) else [])]
     parts: Sequence[Callable[[], Iterator[tuple[bool, str]]]] = (
+        lambda: _refused(org, schema, readers, names),
         *(lambda reader=reader: _fields(org, schema, reader) for reader in readers.values()),
         *(lambda reader=reader: _outputs(schema, reader) for reader in readers.values()),
         *(lambda reader=reader: _stages(org, schema, reader) for reader in readers.values()),
@@ -73,7 +81,7 @@ def check(
         lambda: ((PROBLEM, each) for each in find_campaign_problems(org, names.lists)),
         lambda: _visible(org, read),
         lambda: _person_accounts(schema),
-        lambda: _feeds(schema, org.settings.activities),
+        lambda: _feeds(schema, org.settings.activities, named="activities" in org.settings.model_fields_set),
         lambda: _blindness(org, schema, org.settings.activities),
         lambda: _quota(org),
     )
@@ -87,6 +95,33 @@ def check(
 
 
 PROBLEM, NOTE = True, False
+
+
+def _refused(
+    org: Org, schema: Schema, readers: Mapping[str, RecordReader], names: FieldMap
+) -> Iterator[tuple[bool, str]]:
+    """What describe lists and no query reads: each is asked for one record. Of fields of people `_fields` speaks."""
+    feeds, asked = org.settings.activities, {"no_own_tasks": names.tasks, "shared_ids": names.shared_ids}
+    people: list[Callable[[], Source]] = [
+        partial(reader.source, schema) for reader in readers.values() if schema.pullable(OBJECTS[reader.kind])
+    ]
+    sources = activity_sources(schema, feeds, **asked)
+    deals = [partial(opportunity_source, schema, names)] if names.outcomes and not hidden_sentence(schema) else []
+    makes: list[Callable[[], Source]] = [*people, *(make for _, make in sources.values()), *deals]
+    org.ask_together([_one_row(make(), schema) for make in makes])
+    for make in makes:
+        name = make().object
+        try:
+            ask_readable(schema, make, lambda source: org.query(_one_row(source, schema)))
+        except (RequestRefused, RequestTooLong) as error:
+            yield PROBLEM, refused_source(name, error) if name in sources else str(error)
+        if name not in KINDS or make in deals:
+            yield from ((PROBLEM, each) for each in refused_columns(schema, name))
+
+
+def _one_row(source: Source, schema: Schema) -> str:
+    columns = ", ".join(column.path for column in query_columns(source, schema))
+    return f"SELECT {columns} FROM {source.object} LIMIT 1"
 
 
 def _fields(org: Org, schema: Schema, reader: RecordReader) -> Iterator[tuple[bool, str]]:
@@ -169,7 +204,7 @@ def _outcomes(schema: Schema, names: FieldMap) -> Iterator[tuple[bool, str]]:
         yield PROBLEM, sentence
         return
     path = value_path(names)
-    known = schema.resolve(OPPORTUNITY, path)
+    known = found[1] if (found := schema.find(OPPORTUNITY, path)) else None
     if known is None:
         said = "does not exist or the integration user cannot see it; correct [outcome], or give its permission set"
         yield PROBLEM, f"{OPPORTUNITY}.{path} (the value of opportunities) {said} 'Read' on {path}"
@@ -204,16 +239,11 @@ def _person_accounts(schema: Schema) -> Iterator[tuple[bool, str]]:
         )
 
 
-def _feeds(schema: Schema, feeds: Sequence[Feed]) -> Iterator[tuple[bool, str]]:
-    """Sources of activities that this user does not see, or not in full."""
+def _feeds(schema: Schema, feeds: Sequence[Feed], *, named: bool) -> Iterator[tuple[bool, str]]:
+    """Sources of activities that this user does not see, or not in full; a problem where the config names them."""
     for source in dict.fromkeys(feed.source for feed in feeds):
-        if not schema.of(source):
-            yield (
-                NOTE,
-                f"{source} records are not visible to the integration user, so they are not used as activities; "
-                "give its "
-                f"permission set {GRANTS[source]}",
-            )
+        if sentence := hidden_source(schema, source):
+            yield named, sentence
             continue
         for path in dict.fromkeys(path for feed in feeds if feed.source == source for path in feed.where):
             if not schema.resolve(source, path):
@@ -228,7 +258,7 @@ def _blindness(org: Org, schema: Schema, feeds: Sequence[Feed]) -> Iterator[tupl
     since = instant_literal(org.now() - BLIND_DAYS)
     # LastActivityDate is a date without a time.
     active = _count(org, f"SELECT COUNT() FROM Lead WHERE LastActivityDate >= {since[:10]}")
-    sources = [each for each in dict.fromkeys(feed.source for feed in feeds) if schema.of(each)]
+    sources = [each for each in dict.fromkeys(feed.source for feed in feeds) if schema.pullable(each)]
     logged = sum(_count(org, f"SELECT COUNT() FROM {each} WHERE SystemModstamp >= {since}") for each in sources)
     if active and not logged:
         yield (

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import re
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -36,12 +38,15 @@ from connectors.salesforce.errors import (
     Expired,
     NotTaken,
     RequestRefused,
+    RequestTooLong,
     check_object,
+    judge_answer,
     odd_answer,
     query_page,
     run_exchange,
     unreadable,
 )
+from connectors.salesforce.long_queries import halve_query
 from connectors.salesforce.settings import Settings, normal_address
 from connectors.salesforce.tokens import JWT_LIFE, Token, new_token
 from crmsync.connector import Stop
@@ -164,6 +169,7 @@ class Org:
         self.ahead = Ahead()
         self.sizes: dict[str, tuple[int | None, float]] = {}
         self.page_breaks = 0
+        self._too_long = sys.maxsize
         self._odd: list[Odd] = []
         self._client: Salesforce | None = None
         self._clock: tuple[datetime, float] | None = None
@@ -226,7 +232,23 @@ class Org:
         """The first page of a query that sees deleted and archived rows too."""
         if waiting := self.ahead.take(soql):
             return waiting
-        return self.call(lambda client: query_page(client.query(soql, include_deleted=True)))
+        length = len(quote(soql))
+        if length < self._too_long:
+            with suppress(RequestTooLong):
+                return self.call(lambda client: query_page(client.query(soql, include_deleted=True)))
+        page = with_retries(CRM, lambda: self._query_in_body(soql), self.stop)
+        # Not before it was taken so: otherwise no shorter one is known to need it.
+        self._too_long = min(self._too_long, length)
+        return page
+
+    def _query_in_body(self, soql: str) -> dict[str, Any]:
+        """The same in the body of a composite call. Raises `RequestTooLong` where that is not taken either."""
+        part = self.composite({"q0": f"queryAll/?q={quote(soql)}"}).get("q0")
+        if part is None:
+            raise RequestTooLong
+        if part.status != 200:
+            judge_answer(part.status, part.body)
+        return query_page(part.body)
 
     def more(self, link: str) -> dict[str, Any]:
         """The page behind a `nextRecordsUrl`, of which only the locator is believed."""
@@ -240,7 +262,10 @@ class Org:
         """All rows of a query that is known to be small; `standing` is one that each run asks again."""
         if standing:
             self.ahead.note_standing(soql)
-        first = self.query(soql)
+        try:
+            first = self.query(soql)
+        except RequestTooLong:
+            return [row for half in _halves(soql) for row in self.rows(half)]
         rows = _objects(self._to_the_end(first))
         # Whoever asks in order to create what is not there must not believe in an answer that lost its rows.
         if len(rows) < first.get("totalSize", 0):
@@ -265,8 +290,15 @@ class Org:
         """The same for each query by itself."""
         for start in range(0, len(queries), QUERIES_PER_COMPOSITE):
             some = queries[start : start + QUERIES_PER_COMPOSITE]
-            pages = [self.query(some[0])] if len(some) == 1 else self._composite_pages(some)
-            yield from map(self._to_the_end, pages)
+            pages = self._composite_pages(some) if len(some) > 1 else []
+            # Asked by itself, the one that failed is repeated or says why.
+            yield from map(self._to_the_end, pages) if pages else map(self._all_rows, some)
+
+    def _all_rows(self, soql: str) -> list[Any]:
+        try:
+            return self._to_the_end(self.query(soql))
+        except RequestTooLong:
+            return [row for half in _halves(soql) for row in self._all_rows(half)]
 
     def take_odd(self) -> list[Odd]:
         """What could not be read of the rows since this was asked last."""
@@ -326,15 +358,14 @@ class Org:
         return {"allOrNone": False, "compositeRequest": dated}
 
     def _composite_pages(self, queries: Sequence[str]) -> list[dict[str, Any]]:
+        """The first page of each in one call; none where one of them failed."""
         paths = {f"q{number}": f"queryAll/?q={quote(soql)}" for number, soql in enumerate(queries)}
         answers = self.composite(paths)
-        # Asked by itself, the one that failed is repeated or says why.
         if any(name not in answers or answers[name].status != 200 for name in paths):
-            return [self.query(soql) for soql in queries]
-        try:
+            return []
+        with suppress(Transient):
             return [query_page(answers[name].body) for name in paths]
-        except Transient:
-            return [self.query(soql) for soql in queries]
+        return []
 
     def _once(self, exchange: Callable[[Salesforce], T]) -> T:
         self._mind_the_quota()
@@ -436,6 +467,14 @@ class Org:
                 f"and api_share in [salesforce] leaves the last {1 - share:.0%} to other tools",
                 until="some time: the limit is for the last 24 hours and becomes free step by step",
             )
+
+
+def _halves(soql: str) -> tuple[str, ...]:
+    """The halves of a query that is too long. Raises `RequestTooLong` where it has none."""
+    halves = halve_query(soql)
+    if not halves:
+        raise RequestTooLong
+    return halves
 
 
 def _objects(rows: Sequence[Any]) -> list[dict[str, Any]]:

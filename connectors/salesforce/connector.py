@@ -16,10 +16,11 @@ from connectors.salesforce.errors import CRM, is_id, unreadable
 from connectors.salesforce.first_pages import expected_queries
 from connectors.salesforce.memberships import read_campaign_members
 from connectors.salesforce.missing_fields import missing_fields
-from connectors.salesforce.paging import Source, instant_literal
+from connectors.salesforce.paging import instant_literal
 from connectors.salesforce.past_fields import pull_past_fields
 from connectors.salesforce.schema import OBJECTS, NotDescribed, Schema
 from connectors.salesforce.settings import Settings
+from connectors.salesforce.source import Source
 from connectors.salesforce.tasks import LoggedTasks
 from connectors.salesforce.writer import COLLECTION, Writer
 from crmsync.connector import (

@@ -9,12 +9,12 @@ from functools import partial
 
 from connectors.http import site_host
 from connectors.salesforce.client import QUERIES_PER_COMPOSITE, Org
-from connectors.salesforce.errors import CRM, RequestRefused
+from connectors.salesforce.errors import CRM
 from connectors.salesforce.first_pages import ask_first_pages
+from connectors.salesforce.left_out import refused_columns
 from connectors.salesforce.paging import (
     IN_LIST,
     Row,
-    Source,
     after_all,
     begin_pull,
     id_lists,
@@ -22,9 +22,11 @@ from connectors.salesforce.paging import (
     query_columns,
     readable_rows,
 )
+from connectors.salesforce.refused_columns import ask_readable
 from connectors.salesforce.schema import OBJECTS, Schema, instant_of, readable_paths
 from connectors.salesforce.settings import Settings
-from crmsync.connector import FieldMap
+from connectors.salesforce.source import Source
+from crmsync.connector import FieldMap, plain_name
 from crmsync.errors import ConfigError
 from crmsync.model import Company, Contact, Page, Ref, Scalar
 
@@ -68,7 +70,19 @@ class RecordReader:
         wanted = dict.fromkeys((*base, self.stage_field, *self.fields.values(), *self.score_fields.values()))
         self._read = readable_paths(schema, OBJECTS[self.kind], filter(None, wanted))
         self.unread = frozenset(name for name, path in self.fields.items() if path not in self._read)
-        return Source(OBJECTS[self.kind], OBJECTS[self.kind], tuple(dict.fromkeys(self._read.values())))
+        columns = tuple(dict.fromkeys(self._read.values()))
+        needed = {self._read.get(path) for path in (*base, self.stage_field, *self.score_fields.values())}
+        # Without it a change of the account seems to be no newer than the record.
+        optional = frozenset(columns) - needed | {"Account.SystemModstamp"}
+        return Source(OBJECTS[self.kind], OBJECTS[self.kind], columns, optional=optional)
+
+    def left_out(self, schema: Schema) -> list[str]:
+        """What queries of these records were refused for, a sentence for each."""
+        names = {path.lower(): plain_name(name) for name, path in self.fields.items()}
+        return [
+            f"{each}; until then the last known values are used"
+            for each in refused_columns(schema, OBJECTS[self.kind], names)
+        ]
 
     def contact(self, row: Row) -> Contact:
         """One record. `changed_at` is the later of its own time and its account's, whose fields may be mapped."""
@@ -172,7 +186,8 @@ def pull_contacts(
             at = behind
             if tell:
                 yield Page([reader.contact(row) for row in rows], at.spelled(), odd=odd)
-    yield Page((), after_all(at).spelled(), odd=org.take_odd())
+    left_out = [each for reader in all_readers.values() for each in reader.left_out(schema)]
+    yield Page((), after_all(at).spelled(), odd=org.take_odd(), left_out=left_out)
 
 
 def read_records(
@@ -191,15 +206,8 @@ def read_records(
 def current_rows(
     org: Org, schema: Schema, make: Callable[[], Source], ids: Sequence[str]
 ) -> tuple[list[Row], list[str]]:
-    """The rows with these ids, without the columns that are no longer there, and the ids that are gone."""
-    try:
-        return rows_by_id(org, schema, make(), ids)
-    except RequestRefused as error:
-        if error.code != "INVALID_FIELD":
-            raise
-    # A field went away since it was described.
-    schema.forget()
-    return rows_by_id(org, schema, make(), ids)
+    """The rows with these ids, without the columns that cannot be read, and the ids that are gone."""
+    return ask_readable(schema, make, lambda source: rows_by_id(org, schema, source, ids))
 
 
 def rows_by_id(org: Org, schema: Schema, source: Source, ids: Sequence[str]) -> tuple[list[Row], list[str]]:

@@ -33,6 +33,16 @@ class AnswerLost(Unavailable):
     """Salesforce may or may not have done what must not be done twice."""
 
 
+class RequestTooLong(ConfigError):
+    """Salesforce, or something on the way to it, takes no address as long as that of this request."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Salesforce does not take a request for so many fields: it is too long, and cannot be made shorter; map "
+            "fewer fields in [fields] or [[salesforce.activities]], or fields with shorter names"
+        )
+
+
 class RequestRefused(ConfigError):
     """Salesforce read the request and said no. `code` is its error code, such as `INVALID_FIELD`."""
 
@@ -54,6 +64,9 @@ PASSING = frozenset(
 )
 """Codes that mean "later" whatever the status beside them."""
 
+TOO_LONG = frozenset({414, 431})
+"""Statuses for an address that is too long; it is no shorter when it is sent again."""
+
 RETRY_STATUSES = frozenset({406, 408, 420, 425, 429})
 """Statuses below 500 that Salesforce gives for passing trouble (406 and 420: seen on Bulk 2.0 endpoints)."""
 
@@ -65,6 +78,7 @@ ADVICE = {
     "permission 'API Enabled'",
     "API_CURRENTLY_DISABLED": "the API is switched off for this user; give the user the permission 'API Enabled'",
     "FUNCTIONALITY_NOT_ENABLED": "this org lacks a feature that crmsync needs",
+    "INVALID_FIELD": "give the integration user's permission set 'Read' on the field, or take it out of the config",
     "INSUFFICIENT_ACCESS": "the integration user lacks a permission",
     "UNSUPPORTED_API_VERSION": "this API version is retired; raise api_version in [salesforce]",
 }
@@ -75,14 +89,14 @@ def run_exchange(send: Callable[[], T]) -> T:
     try:
         return send()
     except SalesforceError as error:
-        _judge(int(error.status), error.content)
+        judge_answer(int(error.status), error.content)
     except NotJson:
         raise Transient("Salesforce answered with something that is not JSON, for example during maintenance") from None
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         raise Transient(f"Salesforce could not be reached ({type(error).__name__})") from None
 
 
-def _judge(status: int, content: Any) -> NoReturn:
+def judge_answer(status: int, content: Any) -> NoReturn:
     """Raise what an answer with a status of 300 or more means."""
     code, message = _said(content)
     if status == 401 or code == "INVALID_SESSION_ID":
@@ -98,11 +112,13 @@ def _judge(status: int, content: Any) -> NoReturn:
     if is_full or status >= 500 or status in RETRY_STATUSES or code in PASSING:
         said = f"{code or status}: {quote_crm(message)}" if message else f"with status {status}"
         raise (NotTaken if is_full else Transient)(f"Salesforce answered {said}")
-    if not code:
-        raise Transient(f"Salesforce answered with status {status} and something that is not JSON")
-    # So REST answers for a version that is retired.
+    # So REST answers for a version that is retired, whatever the body.
     if status == 410:
         raise ConfigError(ADVICE["UNSUPPORTED_API_VERSION"])
+    if status in TOO_LONG:
+        raise RequestTooLong
+    if not code:
+        raise Transient(f"Salesforce answered with status {status} and something that is not JSON")
     raise RequestRefused(code, message)
 
 

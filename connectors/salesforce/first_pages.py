@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from connectors.salesforce.client import Org
-from connectors.salesforce.paging import Cursor, Source, Window, cursor_of, query_of, window_of
+from connectors.salesforce.paging import Cursor, Window, cursor_of, query_of, window_of
 from connectors.salesforce.schema import Schema
 from connectors.salesforce.sizes import learn_sizes
+from connectors.salesforce.source import Source
 
 Makes = Iterable[Callable[[], Source]]
 """What says of each stream of a pull what to read."""

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from connectors.salesforce import bulk
 from connectors.salesforce.client import Org
 from connectors.salesforce.errors import RequestRefused
-from connectors.salesforce.paging import SHORT_IN_LIST, Row, Source, id_lists, query_columns, readable_rows
+from connectors.salesforce.paging import SHORT_IN_LIST, Row, id_lists, query_columns, readable_rows
 from connectors.salesforce.schema import Schema
 from connectors.salesforce.sizes import size_of
+from connectors.salesforce.source import Source
 from crmsync.errors import Unavailable
 
 ASKED_BY_ID = 5_000

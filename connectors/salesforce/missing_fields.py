@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 from connectors.salesforce.contacts import RecordReader
+from connectors.salesforce.left_out import refused_column
 from connectors.salesforce.schema import OBJECTS, TASK_KEY, UNREADABLE, Schema
 from crmsync.connector import MissingField, plain_name
 
@@ -28,6 +29,9 @@ def missing_fields(schema: Schema, readers: Mapping[str, RecordReader], *, tasks
 def missing_inputs(schema: Schema, reader: RecordReader) -> Iterator[MissingField]:
     """What `[fields]` maps."""
     for name, path in reader.fields.items():
+        # Of what only queries refuse the pull speaks that was refused.
+        if schema.find(OBJECTS[reader.kind], path) and not schema.resolve(OBJECTS[reader.kind], path):
+            continue
         if sentence := missing_input(schema, reader, plain_name(name), path):
             role: Literal["field", "choice"] = "choice" if name in reader.choices else "field"
             yield MissingField(role, plain_name(name), reader.kind, sentence)
@@ -37,6 +41,8 @@ def missing_input(schema: Schema, reader: RecordReader, name: str, path: str) ->
     """What to say of a field that cannot be read; nothing of one that can."""
     object_ = OBJECTS[reader.kind]
     known = schema.resolve(object_, path)
+    if known is None and schema.find(object_, path):
+        return refused_column(object_, path, name)
     if known is None and name in reader.choices:
         return f"{object_}.{path} (the field {name!r}) does not exist or cannot be seen; run: crmsync setup"
     if known is None:

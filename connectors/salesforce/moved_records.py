@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from connectors.salesforce.client import Org
 from connectors.salesforce.contacts import rows_by_id
 from connectors.salesforce.errors import CRM
-from connectors.salesforce.paging import Row, Source
+from connectors.salesforce.paging import Row
 from connectors.salesforce.schema import OBJECTS, Schema
+from connectors.salesforce.source import Source
 from crmsync.model import Ref
 
 HOPS = 5

@@ -13,17 +13,18 @@ from connectors.salesforce.client import Org
 from connectors.salesforce.contacts import NEVER, current_rows
 from connectors.salesforce.errors import CRM, HIDDEN, RequestRefused
 from connectors.salesforce.first_pages import ask_first_pages
+from connectors.salesforce.left_out import refused_columns
 from connectors.salesforce.lookups import Lookup, is_readable, read_lookups
 from connectors.salesforce.paging import (
     Cursor,
     Row,
-    Source,
     after_all,
     after_stream,
     begin_pull,
     pull_pages,
 )
 from connectors.salesforce.schema import KINDS, Schema, instant_of, readable_paths
+from connectors.salesforce.source import Source
 from crmsync.connector import FieldMap
 from crmsync.errors import ConfigError
 from crmsync.model import Odd, Opportunity, Page, Ref, StageEntry
@@ -96,7 +97,8 @@ def opportunity_source(schema: Schema, names: FieldMap) -> Source:
     """What to read of opportunities; what becomes visible later causes a full read."""
     paths = readable_paths(schema, OBJECT, (*COLUMNS, value_path(names), *LOST_REASONS))
     columns = tuple(dict.fromkeys(paths.values()))
-    return Source(OBJECT, OBJECT, columns, mark=" ".join(each.object for each in LOOKUPS if is_readable(schema, each)))
+    mark = " ".join(each.object for each in LOOKUPS if is_readable(schema, each))
+    return Source(OBJECT, OBJECT, columns, mark=mark, optional=frozenset(columns) - {*NEEDED, "IsDeleted"})
 
 
 def outcome_sources(schema: Schema, names: FieldMap) -> list[Callable[[], Source]]:
@@ -132,7 +134,7 @@ def _pages(org: Org, schema: Schema, names: FieldMap, at: Cursor) -> Iterator[Pa
             at = behind
             if tell:
                 yield Page(found, at.spelled(), odd=odd)
-    yield Page((), after_all(at).spelled(), odd=org.take_odd())
+    yield Page((), after_all(at).spelled(), odd=org.take_odd(), left_out=refused_columns(schema, OBJECT))
 
 
 def _of_roles(org: Org, schema: Schema, names: FieldMap, roles: Sequence[Row]) -> list[Opportunity]:

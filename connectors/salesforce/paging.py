@@ -14,8 +14,10 @@ from typing import Any, NamedTuple, TypeAlias
 from connectors.salesforce import bulk
 from connectors.salesforce.client import Org
 from connectors.salesforce.errors import CRM, RequestRefused, is_id
+from connectors.salesforce.refused_columns import droppable_columns, learn_refusal
 from connectors.salesforce.schema import KINDS, READ_BOOLEAN, TASK_KEY, Field, Schema, instant_of, reader_of
 from connectors.salesforce.sizes import size_of
+from connectors.salesforce.source import Source
 from crmsync.errors import ConfigError, Unavailable
 from crmsync.model import Odd, Ref, Scalar
 
@@ -34,23 +36,6 @@ Row: TypeAlias = Mapping[str, Scalar]
 
 After: TypeAlias = tuple[str, ...]
 """The values of the ordering columns of the last row read."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """What to read of one object: `columns` are the wanted paths, `where` narrows, `order` are the keyset columns.
-
-    `stream` is its name in the cursor, `mark` whatever else must cause a full read when it changes.
-    `parent` reads the rows whose parent changed in the window: the field that points to it and the parent's object.
-    """
-
-    stream: str
-    object: str
-    columns: tuple[str, ...]
-    where: str = ""
-    order: tuple[str, ...] = ("SystemModstamp", "Id")
-    parent: tuple[str, str] | None = None
-    mark: str = ""
 
 
 @dataclass(frozen=True)
@@ -306,6 +291,11 @@ def after_stream(at: Cursor, source: Source) -> Cursor:
     return Cursor(done, at.until, finished, whole=at.whole)
 
 
+def after_none(at: Cursor) -> Cursor:
+    """The place where a stream is given up for this pull: the next one reads it from where it stood before."""
+    return Cursor(at.done, at.until, at.finished, whole=at.whole)
+
+
 def after_all(at: Cursor) -> Cursor:
     """The place once every stream is read: the next pull opens a window of its own."""
     return Cursor(at.done)
@@ -314,30 +304,43 @@ def after_all(at: Cursor) -> Cursor:
 def pull_pages(org: Org, schema: Schema, make: Callable[[], Source], at: Cursor) -> Iterator[tuple[list[Row], Cursor]]:
     """The pages of one stream from a place on, each with the place behind it; the last place is behind the stream.
 
-    `make` says what to read: it is asked again when a field has gone since the last describe.
+    `make` says what to read: it is asked again when a field has gone since the last describe, or cannot be read.
     """
-    source = make()
+    is_anew = False
+    while True:
+        source = make()
+        try:
+            for rows, behind in _stream_pages(org, schema, source, at):
+                yield rows, behind
+                at = behind
+        except RequestRefused as error:
+            learn_refusal(schema, make, source, error, is_anew=is_anew)
+            is_anew = True
+        else:
+            return
+
+
+def _stream_pages(org: Org, schema: Schema, source: Source, at: Cursor) -> Iterator[tuple[list[Row], Cursor]]:
     within = window_of(source, at)
     if source.parent and within.since is None:
         yield [], after_stream(at, source)  # everything was read anyway
         return
     if at.stream != source.stream or at.shape != fingerprint_of(source):
         at = _beginning(at, source)
-    after = at.after
+    after, columns = at.after, query_columns(source, schema)
     # Three ways: a job under way, or an object that is large as a whole, by Bulk; else by REST.
     # The third is below: Bulk after all, where the first page of REST says that there are many more.
     large = bool(at.job) or (within.since is None and not after and _is_large(org, source))
     if large:
         # Some objects cannot be asked for by Bulk; REST reads them, too.
         with contextlib.suppress(bulk.NotBegun):
-            yield from _bulk_pages(org, query_columns(source, schema), source, within, at)
+            yield from _bulk_pages(org, schema, columns, source, within, at)
             return
         at = _beginning(at, source)
-    source, page = _first_page(org, schema, source, make, within, after)
-    columns = query_columns(source, schema)
+    page = org.query(query_of(source, within, after, schema))
     if not large and not source.parent and page.get("totalSize", 0) > org.settings.bulk_query_threshold:
         with contextlib.suppress(bulk.NotBegun):
-            yield from _bulk_pages(org, columns, source, within, at)
+            yield from _bulk_pages(org, schema, columns, source, within, at)
             return
     while True:
         rows = readable_rows(org, source, columns, page["records"])
@@ -369,23 +372,8 @@ def _is_large(org: Org, source: Source) -> bool:
     return (size_of(org, source.object) or 0) > org.settings.bulk_query_threshold
 
 
-def _first_page(
-    org: Org, schema: Schema, source: Source, make: Callable[[], Source], within: Window, after: After
-) -> tuple[Source, dict[str, Any]]:
-    """The first page, without the columns that are no longer there."""
-    try:
-        return source, org.query(query_of(source, within, after, schema))
-    except RequestRefused as error:
-        if error.code != "INVALID_FIELD":
-            raise
-    # A field went away since it was described.
-    schema.forget()
-    source = make()
-    return source, org.query(query_of(source, within, after, schema))
-
-
 def _bulk_pages(
-    org: Org, columns: Sequence[QueryColumn], source: Source, within: Window, at: Cursor
+    org: Org, schema: Schema, columns: Sequence[QueryColumn], source: Source, within: Window, at: Cursor
 ) -> Iterator[tuple[list[Row], Cursor]]:
     """The same by Bulk 2.0. The job is in the cursor before it is waited for, its locator before each further page."""
     afresh = _beginning(at, source)
@@ -403,6 +391,8 @@ def _bulk_pages(
     except bulk.QueryFailed as error:
         # Stored before it is raised, or the next pull would go on with the same job.
         yield [], afresh
+        if droppable_columns(schema, source, str(error)):
+            raise RequestRefused("INVALID_FIELD", str(error)) from error
         raise Unavailable(CRM, f"a bulk query of {source.object} must be started again: {error}") from error
 
 

@@ -84,11 +84,17 @@ class Schema:
     def __init__(self, org: Org) -> None:
         self._org = org
         self._known: dict[str, Described] = {}
+        self._refused: dict[tuple[str, str], tuple[str, float]] = {}
         self._is_believed = False
 
     def forget(self) -> None:
         """Ask again: a field has gone."""
         self._known.clear()
+
+    def forget_all(self) -> None:
+        """The same, and try what queries were refused for, too."""
+        self._known.clear()
+        self._refused.clear()
 
     def learn(self, names: Iterable[str]) -> None:
         """Describe several objects in one call."""
@@ -150,13 +156,29 @@ class Schema:
         stamp = self.of(name).get("systemmodstamp")
         return stamp is not None and stamp.filterable
 
+    def refuse(self, name: str, path: str) -> None:
+        """Take a column for one that cannot be read, whatever describe says: a query named it as such."""
+        self._refused[name, path.lower()] = path, time.monotonic()
+
+    def refused(self, name: str) -> list[str]:
+        """The columns of an object that are described but cannot be read; each is tried again after an hour."""
+        now = time.monotonic()
+        return [path for (of, _), (path, at) in self._refused.items() if of == name and now - at < KEPT_FOR]
+
     def resolve(self, name: str, path: str) -> Field | None:
-        """The field behind `Industry` or `Account.Industry`, or `None` where this user does not see it."""
+        """The field behind `Industry` or `Account.Industry`, or `None` where this user does not see or read it."""
         found = self.find(name, path)
-        return found[1] if found else None
+        return found[1] if found and found[0] not in self.refused(name) else None
+
+    def owner_of(self, name: str, path: str) -> str:
+        """The object that has the last field of a path, `""` where none is known."""
+        for step in path.split(".")[:-1]:
+            parents = [each.parent for each in self.of(name).values() if each.relationship.lower() == step.lower()]
+            name = parents[0] if parents else ""
+        return name
 
     def find(self, name: str, path: str) -> tuple[str, Field] | None:
-        """The same with the path in the case in which Salesforce answers; it asks for no case."""
+        """What describe says of a field, with the path in the case in which Salesforce answers; it asks for no case."""
         steps, (*way, last) = [], path.split(".")
         fields = self.of(name)
         for step in way:
@@ -184,8 +206,9 @@ class Schema:
 
 def readable_paths(schema: Schema, name: str, paths: Iterable[str]) -> dict[str, str]:
     """Of these paths the ones this user sees and every API can read, each with the case in which Salesforce answers."""
-    found = {path: schema.find(name, path) for path in paths}
-    return {path: each[0] for path, each in found.items() if each and each[1].type not in UNREADABLE}
+    found, refused = {path: schema.find(name, path) for path in paths}, schema.refused(name)
+    readable = {path: each[0] for path, each in found.items() if each and each[1].type not in UNREADABLE}
+    return {path: each for path, each in readable.items() if each not in refused}
 
 
 def _fields(describe: Any) -> Fields:

@@ -28,6 +28,7 @@ def test_R33_what_was_known_of_a_field_that_is_not_shown_holds(state):
     [
         ("hubspot", "hide_property", {"property": "jobtitle"}),
         ("salesforce", "hide_field", {"object": "Lead", "field": "Title"}),
+        ("salesforce", "hide_field", {"object": "Lead", "field": "Title", "listed": True}),
     ],
 )
 def test_R33_scores_stay_when_a_crm_hides_a_field(sandbox, now, tmp_path, monkeypatch, crm, action, hidden):
@@ -52,6 +53,29 @@ def test_R33_scores_stay_when_a_crm_hides_a_field(sandbox, now, tmp_path, monkey
     again = one_cycle(now + timedelta(minutes=5), full=True)
     assert totals(state) == before
     assert again.crms[crm].planned == 0
+    assert sum("last known values" in each for each in again.problems) == 1
+    state.close()
+
+
+def test_R33_what_only_queries_refuse_is_told_once_in_each_run_and_scores_stay(sandbox, now, tmp_path, monkeypatch):
+    state = store(tmp_path)
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+    config = load(write_config(tmp_path, sandbox.url, ["a@x.example"]))
+    crm = connectors()["salesforce"].connect(
+        config.crms["salesforce"], config.field_map("salesforce"), StoredNotes(state, "salesforce"), threading.Event()
+    )
+    crm.create_fields()
+    run_cycle(Work(config, state, {"salesforce": crm}, now))
+    before = totals(state)
+    sandbox.do("salesforce", "hide_field", object="Lead", field="Title", listed=True)
+    for minutes in (2, 4):
+        result = run_cycle(Work(config, state, {"salesforce": crm}, now + timedelta(minutes=minutes)), full=True)
+        assert [("Lead.Title" in each) for each in result.problems] == [True]
+        assert "salesforce: Lead.Title (the field 'title') is described" in result.problems[0]
+        assert result.verdict == "partial"
+        assert totals(state) == before
+    crm.close()
     state.close()
 
 

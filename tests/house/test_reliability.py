@@ -51,7 +51,7 @@ def test_every_line_has_tests_that_exist(row):
 @pytest.mark.parametrize("text", [TESTED, NOT_YET], ids=["tested", "not yet"])
 def test_ids_are_unique_and_in_their_order(text):
     ids = [row[0] for row in rows(text)]
-    assert len(ids) > 3
+    assert ids
     assert [each for each in ids if not re.fullmatch(rf"[{GROUPS}]\d\d", each)] == []
     assert [pair for pair in pairwise(ids) if place(pair[0]) >= place(pair[1])] == []
 

@@ -1,6 +1,7 @@
 """Calls to Salesforce: what goes wrong on the way, the quota, and where a token may go."""
 
 import contextlib
+import re
 
 import pytest
 import responses
@@ -191,12 +192,31 @@ def test_an_answer_without_a_date_stops_a_pull(mock):
         list(acme().contacts(None))
 
 
-def test_a_retired_version_says_what_to_do(mock):
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"json": [{"errorCode": "UNSUPPORTED_API_VERSION", "message": "Unsupported API version 66.0"}]},
+        {"body": "<html><body><h1>410 Gone</h1></body></html>", "content_type": "text/html"},
+        {"body": ""},
+        {"json": {}},
+    ],
+)
+def test_a_retired_version_says_what_to_do(mock, how):
     logged_in(mock)
-    gone = [{"errorCode": "UNSUPPORTED_API_VERSION", "message": "Unsupported API version 66.0"}]
-    mock.get(f"{ACME}/services/data/v66.0/queryAll/", status=410, json=gone)
+    mock.get(f"{ACME}/services/data/v66.0/queryAll/", status=410, **how)
     with pytest.raises(ConfigError, match="raise api_version"):
         acme().account()
+    assert len(mock.calls) == 2
+
+
+@pytest.mark.parametrize("path", ["/query", "/composite$", "/jobs/"])
+def test_a_version_that_retires_during_a_pull_ends_it_at_once(sandbox, crm, bulky, path):
+    made = bulky()
+    made.account()
+    fault(sandbox, "html", path, status=410)
+    with pytest.raises(ConfigError, match="raise api_version"):
+        made.missing_fields(), list(made.contacts(None)), list(made.activities(None))
+    assert sum(re.search(path, call.path) is not None for call in sandbox.calls if call.status == 410) == 1
 
 
 def test_no_secret_in_what_is_shown(sandbox):

@@ -221,9 +221,9 @@ def _field(state: OrgState, asked: Mapping[str, Any]) -> tuple[ObjectTable, Sand
 
 
 def _hide_field(state: OrgState, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Take a field away from the integration user; with `readable` only its editing."""
+    """Take a field away from the integration user; with `readable` only its editing, with `listed` all but describe."""
     table, each = _field(state, asked)
-    kind = state.readonly if asked.get("readable") else state.hidden
+    kind = state.readonly if asked.get("readable") else state.unqueried if asked.get("listed") else state.hidden
     kind.add((table.sobject.name.lower(), each.name.lower()))
     state.forget()
     return {"field": each.name}
@@ -234,6 +234,7 @@ def _show_field(state: OrgState, asked: Mapping[str, Any]) -> dict[str, Any]:
     table, each = _field(state, asked)
     state.hidden.discard((table.sobject.name.lower(), each.name.lower()))
     state.readonly.discard((table.sobject.name.lower(), each.name.lower()))
+    state.unqueried.discard((table.sobject.name.lower(), each.name.lower()))
     if each.custom and each.name.lower() not in state.visible(table.sobject.name):
         _grant(state, table, each)
     state.forget()

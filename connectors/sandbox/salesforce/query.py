@@ -101,7 +101,7 @@ class Scope:
         parts = list(path.parts)
         if len(parts) > 1 and parts[0].lower() in (str(self.query.alias).lower(), self.name.lower()):
             parts.pop(0)
-        entity, fields = self.name, self.data.visible(self.name)
+        entity, fields = self.name, self.data.queryable(self.name)
         steps: list[SandboxField] = []
         for part in parts[:-1]:
             step = next((each for each in fields.values() if (each.relationship or "").lower() == part.lower()), None)
@@ -109,7 +109,7 @@ class Scope:
                 raise self.fail(path.at, _NO_RELATIONSHIP.format(part))
             steps.append(step)
             entity = "Name" if step.polymorphic else step.targets[0]
-            fields = NAME_FIELDS if step.polymorphic else self.data.visible(entity)
+            fields = NAME_FIELDS if step.polymorphic else self.data.queryable(entity)
         found = fields.get(parts[-1].lower())
         if found is None:
             raise self.fail(path.at, no_such_column(parts[-1], entity))

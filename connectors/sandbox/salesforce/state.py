@@ -102,6 +102,7 @@ class OrgState:
     prefixes: dict[str, ObjectTable] = field(default_factory=dict)
     hidden: set[tuple[str, str]] = field(default_factory=set)
     readonly: set[tuple[str, str]] = field(default_factory=set)
+    unqueried: set[tuple[str, str]] = field(default_factory=set)
     rules: dict[str, list[ValidationRule]] = field(default_factory=dict)
     duplicate_rules: dict[str, list[DuplicateRule]] = field(default_factory=dict)
     locked: dict[str, int] = field(default_factory=dict)
@@ -161,6 +162,13 @@ class OrgState:
             shown = {each: self._shown(name, fields[each], granted) for each in fields}
             self._visible[key] = {each: seen for each, seen in shown.items() if seen is not None}
         return self._visible[key]
+
+    def queryable(self, name: str) -> dict[str, SandboxField]:
+        """Those of them that a query may name."""
+        seen = self.visible(name)
+        if not self.unqueried:
+            return seen
+        return {each: found for each, found in seen.items() if (name.lower(), each) not in self.unqueried}
 
     def _shown(self, name: str, each: SandboxField, granted: dict[str, bool]) -> SandboxField | None:
         place = (name.lower(), each.name.lower())
