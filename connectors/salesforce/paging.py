@@ -342,6 +342,7 @@ def _stream_pages(org: Org, schema: Schema, source: Source, at: Cursor) -> Itera
         with contextlib.suppress(bulk.NotBegun):
             yield from _bulk_pages(org, schema, columns, source, within, at)
             return
+    links: set[str] = set()
     while True:
         rows = readable_rows(org, source, columns, page["records"])
         # Without a row there is no place to go on after: each pull would ask for this page again, for ever.
@@ -352,6 +353,9 @@ def _stream_pages(org: Org, schema: Schema, source: Source, at: Cursor) -> Itera
         yield rows, at
         if page["done"]:
             return
+        if page["nextRecordsUrl"] in links:
+            raise Unavailable(CRM, f"Salesforce returns the same pages of {source.object} again and again")
+        links.add(page["nextRecordsUrl"])
         page = _following(org, schema, source, within, after, page["nextRecordsUrl"])
 
 
