@@ -410,6 +410,7 @@ def _job_pages(
     """
     promised = bulk.ended_query(org, at.job, just_begun=just_begun)
     names = [column.path for column in columns]
+    locators = {""}
     while at.job:
         job = at.job
         with bulk.job_page(org, job, at.locator, names) as page:
@@ -417,6 +418,9 @@ def _job_pages(
             # Before any of the last page is handed on, because behind it the stream counts as read.
             if not page.locator:
                 bulk.refuse_short(read, promised)
+            elif page.locator in locators:
+                raise bulk.QueryFailed("its pages come again and again")
+            locators.add(page.locator)
             behind = replace(at, locator=page.locator, read=read) if page.locator else after_stream(at, source)
             left = page.size
             for part in page.parts():
