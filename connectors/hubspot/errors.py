@@ -19,6 +19,9 @@ KIND = "contact"
 LOCK_WAIT = 2.0
 """Seconds a record stays locked (https://developers.hubspot.com/docs/api-reference/error-handling, 2026-11-21)."""
 
+LASTING = frozenset({"VALIDATION_ERROR", "OBJECT_NOT_FOUND", "CONFLICT", "OBJECT_ALREADY_EXISTS", "MISSING_SCOPES"})
+"""Categories of what HubSpot would refuse again; whatever else happens to one record of a batch passes."""
+
 BURST_WAIT = 10.0
 SEARCH_WAIT = 1.0
 
