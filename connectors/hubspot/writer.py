@@ -20,7 +20,17 @@ from connectors.hubspot.bulk_import import (
     import_rows,
 )
 from connectors.hubspot.client import Api
-from connectors.hubspot.errors import CRM, KIND, LASTING, LOCK_WAIT, Locked, RequestRefused, object_in, objects_in, text_of
+from connectors.hubspot.errors import (
+    CRM,
+    KIND,
+    LASTING,
+    LOCK_WAIT,
+    Locked,
+    RequestRefused,
+    object_in,
+    objects_in,
+    text_of,
+)
 from connectors.hubspot.history import replaced_value, versions_of
 from connectors.hubspot.mapping import MERGES, OWNER, STAGE
 from connectors.hubspot.properties import instant_of, number_of, objection_to, property_text
