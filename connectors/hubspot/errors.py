@@ -44,6 +44,11 @@ class RequestRefused(Unavailable):
             f"HubSpot refused to {task}: {words}" + (f" (correlation id {trace})" if trace else ""),
         )
 
+    @property
+    def says_nothing_there(self) -> bool:
+        """Whether none of the records of a batch is there. A bare 404 only says that nobody answers at that address."""
+        return self.status == 404 and self.category == "OBJECT_NOT_FOUND"
+
 
 class Forbidden(ConfigError):
     """The credentials may not do this: a scope or the portal's subscription is missing."""

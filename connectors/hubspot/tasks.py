@@ -141,7 +141,7 @@ class OwnerTasks:
         try:
             found, failed = post_batch(self._api, self._api.place("batch_read", kind=TASKS), body)
         except RequestRefused as error:
-            if error.status != 404:
+            if not error.says_nothing_there:
                 raise
             return {}
         if failed:
