@@ -117,7 +117,7 @@ def in_bin(api: Api, ids: Sequence[str]) -> Iterator[str]:
         try:
             found, unknown = post_batch(api, *_batch_of(api, chunk, ["hs_object_id"], archived=True))
         except RequestRefused as error:
-            if error.status != 404:
+            if not error.says_nothing_there:
                 raise
             continue
         yield from (str(each["id"]) for each in found)
@@ -136,7 +136,7 @@ def _batch_read(api: Api, ids: Sequence[str], properties: Sequence[str], archive
     try:
         found: Sequence[Record] = api.post(*_batch_of(api, ids, properties, archived))["results"]
     except RequestRefused as error:
-        if error.status != 404:
+        if not error.says_nothing_there:
             raise
         return ()
     return found

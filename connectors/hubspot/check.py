@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from connectors.hubspot.activities import ActivityStream
 from connectors.hubspot.client import Api
 from connectors.hubspot.errors import KIND, Forbidden, RequestRefused, id_of, objects_in
-from connectors.hubspot.mapping import COMPANY_PREFIX, LINKS
+from connectors.hubspot.mapping import COMPANY_PREFIX, LINKS, refuse_hidden
 from connectors.hubspot.memberships import find_list_problems
 from connectors.hubspot.missing_fields import TASK_KEY, missing_fields
 from connectors.hubspot.outcomes import Outcomes
@@ -25,7 +25,7 @@ def check(api: Api, portal: Portal, activities: ActivityStream, outcomes: Outcom
     problems: list[str] = []
     probes: list[Callable[[], object]] = [
         lambda: api.get(api.place("list", kind="contacts"), [("limit", "1")]),
-        lambda: portal.definitions("contacts"),
+        lambda: refuse_hidden(portal.definitions("contacts")),
         lambda: portal.owners(),
         lambda: _may_write(api),
     ]

@@ -8,12 +8,14 @@ from typing import Any
 from connectors.hubspot.associations import is_of_type, read_associations
 from connectors.hubspot.batch_read import BATCH, Record, cut_into_batches, read_many
 from connectors.hubspot.client import Api
-from connectors.hubspot.errors import RequestRefused, id_of
+from connectors.hubspot.errors import RequestRefused, id_of, text_of
 from connectors.hubspot.mapping import COMPANY
 from connectors.hubspot.paging import Listing, Window, count_records, whole_list
 
 PRIMARY = 1
 """The association type of a contact's primary company."""
+
+ID, MERGED = "hs_object_id", "hs_merged_object_ids"
 
 KEPT = 100_000
 """Companies whose values are remembered."""
@@ -43,7 +45,10 @@ class Companies:
         else:
             primary = self._primary([each["id"] for each in contacts])
         known = {"": {}, **self._known({each for each in primary.values() if each}, properties)}
-        companies = {contact: (company_id, known[company_id]) for contact, company_id in primary.items()}
+        companies = {
+            contact: ((known[company_id] or {}).get(ID, company_id), known[company_id])
+            for contact, company_id in primary.items()
+        }
         return [companies.get(each["id"]) for each in contacts]
 
     def _remember_only(self, properties: Sequence[str]) -> None:
@@ -69,23 +74,27 @@ class Companies:
         known = {company_id: remembered[company_id] for company_id in ids if company_id in remembered}
         missing = sorted(ids - known.keys())
         read = {each["id"]: _only(each, properties) for each in read_many(self._api, "companies", properties, missing)}
-        left = [company_id for company_id in missing if company_id not in read]
-        known |= read | {company_id: {} for company_id in left if not self._is_there(company_id)}
+        alone = {company_id: self._alone(company_id, properties) for company_id in missing if company_id not in read}
+        known |= read | {company_id: values for company_id, values in alone.items() if values is not None}
         if len(remembered) + len(missing) > KEPT:
             self._values = dict(known)
         else:
             remembered.update(known)
         return known | dict.fromkeys(ids - known.keys())
 
-    def _is_there(self, company_id: str) -> bool:
-        """Whether there is a company that a batch did not bring: its values are unknown and not empty."""
+    def _alone(self, company_id: str, properties: Sequence[str]) -> Mapping[str, Any] | None:
+        """The values of a company that a batch did not bring: by its former id one that was merged is found.
+
+        Nothing where there is none, and `None` where it cannot be read.
+        """
+        where = self._api.place("record", kind="companies", id=company_id)
         try:
-            self._api.get(self._api.place("record", kind="companies", id=company_id))
+            record: Record = self._api.get(where, [("properties", ",".join(properties))])
         except RequestRefused as error:
             if error.status not in (400, 404):
                 raise
-            return False
-        return True
+            return {}
+        return _only(record, properties) if record else None
 
     def _primary(self, contacts: Sequence[str]) -> dict[str, str]:
         found = read_associations(self._api, "contacts", "companies", contacts)
@@ -98,7 +107,7 @@ class Companies:
     def changed(self, since: int, properties: Sequence[str]) -> Window:
         """The companies that changed since then (milliseconds): for `members`."""
         self._remember_only(properties)
-        return Window(self._api, "companies", "hs_lastmodifieddate", since, properties)
+        return Window(self._api, "companies", "hs_lastmodifieddate", since, [*properties, MERGED])
 
     def members(self, window: Window, properties: Sequence[str]) -> Iterator[list[str]]:
         """Lists of contacts whose company's mapped values changed, as far as can be known.
@@ -109,7 +118,8 @@ class Companies:
         for records, _ in window.pages():
             read = {each["id"]: _only(each, properties) for each in records}
             moved = {company_id: values for company_id, values in read.items() if self._told.get(company_id) != values}
-            self._values |= moved
+            former = {each for one in records for each in text_of(one["properties"].get(MERGED)).split(";")}
+            self._values = {each: values for each, values in self._values.items() if each not in former} | moved
             found = read_associations(self._api, "companies", "contacts", moved)
             members = dict.fromkeys(id_of(each["toObjectId"]) for others in found.values() for each in others)
             for chunk in cut_into_batches(list(members), BATCH):
@@ -121,5 +131,6 @@ class Companies:
 
 
 def _only(record: Record, properties: Sequence[str]) -> dict[str, Any]:
+    """Those values, and the id, which is not the one that was asked for where the company was merged."""
     values = record["properties"]
-    return {name: values[name] for name in properties if name in values}
+    return {ID: record["id"], **{name: values[name] for name in properties if name in values}}

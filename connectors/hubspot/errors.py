@@ -19,6 +19,9 @@ KIND = "contact"
 LOCK_WAIT = 2.0
 """Seconds a record stays locked (https://developers.hubspot.com/docs/api-reference/error-handling, 2026-11-21)."""
 
+LASTING = frozenset({"VALIDATION_ERROR", "OBJECT_NOT_FOUND", "CONFLICT", "OBJECT_ALREADY_EXISTS", "MISSING_SCOPES"})
+"""Categories of what HubSpot would refuse again; whatever else happens to one record of a batch passes."""
+
 BURST_WAIT = 10.0
 SEARCH_WAIT = 1.0
 
@@ -40,6 +43,11 @@ class RequestRefused(Unavailable):
             CRM,
             f"HubSpot refused to {task}: {words}" + (f" (correlation id {trace})" if trace else ""),
         )
+
+    @property
+    def says_nothing_there(self) -> bool:
+        """Whether none of the records of a batch is there. A bare 404 only says that nobody answers at that address."""
+        return self.status == 404 and self.category == "OBJECT_NOT_FOUND"
 
 
 class Forbidden(ConfigError):

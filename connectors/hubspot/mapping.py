@@ -11,6 +11,7 @@ from connectors.http import site_host
 from connectors.hubspot.errors import CRM, KIND, stamp_of, text_of
 from connectors.hubspot.properties import Definition, instant_of, number_of, read_value
 from crmsync.connector import FieldMap
+from crmsync.errors import ConfigError
 from crmsync.model import Company, Contact, Counter, Ref, Scalar, long_id
 
 CHANGED = "lastmodifieddate"
@@ -99,7 +100,11 @@ def plan_reading(
     companies: Callable[[], Mapping[str, Definition]],
     kinds_to_count: Collection[str],
 ) -> Reading:
-    """Work out what to ask for. `companies` is only asked when a field is mapped to one of their properties."""
+    """Work out what to ask for. `companies` is only asked when a field is mapped to one of their properties.
+
+    Raises `ConfigError` as `refuse_hidden` does.
+    """
+    refuse_hidden(contacts)
     spelled = FieldMap.spelled(names.fields, KIND)
     of_company = {name: prop for name, prop in spelled.items() if prop.startswith(COMPANY_PREFIX)}
     known = companies() if of_company else {}
@@ -126,6 +131,15 @@ def plan_reading(
         unread=frozenset(spelled) - fields.keys() - company.keys(),
         companies=names.companies,
     )
+
+
+def refuse_hidden(contacts: Collection[str]) -> None:
+    """Raise `ConfigError` where this token does not see how people are matched and whose they are: it would be taken
+    for empty.
+    """
+    for name in (EMAILS[0], OWNER):
+        if name not in contacts:
+            raise ConfigError(f"this HubSpot token cannot see the property {name!r}: restore it in HubSpot")
 
 
 def contact_of(record: Mapping[str, Any], how: Reading) -> Contact:

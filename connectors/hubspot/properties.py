@@ -63,7 +63,7 @@ def definition_of(answer: Mapping[str, Any]) -> Definition | None:
         return None
     if not isinstance(options, list) or not isinstance(kept, dict) or not all(map(_is_option, options)):
         return None
-    ordered = sorted(options, key=lambda option: option.get("displayOrder") or 0)
+    ordered = sorted(options, key=_place)
     offered = [option for option in ordered if not option.get("archived")]
     return Definition(
         name=str(name),
@@ -76,6 +76,14 @@ def definition_of(answer: Mapping[str, Any]) -> Definition | None:
         label=label if isinstance(label := answer.get("label"), str) and label else str(name),
         group=str(answer.get("groupName") or ""),
     )
+
+
+def _place(option: Mapping[str, Any]) -> tuple[bool, int]:
+    """Where an option is shown: one with a negative number behind all others
+    (https://developers.hubspot.com/docs/api-reference/crm-properties, 2026-11-29).
+    """
+    place = option.get("displayOrder") or 0
+    return place < 0, place
 
 
 def _is_option(option: Any) -> bool:

@@ -11,6 +11,7 @@ from connectors.hubspot.client import Api
 from connectors.hubspot.engagements import AT
 from connectors.hubspot.errors import (
     KIND,
+    LASTING,
     LOCK_WAIT,
     Locked,
     RequestRefused,
@@ -126,13 +127,13 @@ class OwnerTasks:
             if key in open_tasks and text_of(result.get("id")):
                 del open_tasks[key]
                 yield TaskReceipt(key, ok=True, id=text_of(result["id"]))
-        said = {key: text_of(each.get("message")) for each in objects_in(answer, "errors") for key in _traces(each)}
+        said = {key: _failed(key, each) for each in objects_in(answer, "errors") for key in _traces(each)}
         found = self._find(list(open_tasks)) if open_tasks else {}
         for key in open_tasks:
             if key in found:
                 yield _known(found, key)
             elif key in said:
-                yield TaskReceipt(key, ok=False, reason=said[key] or "HubSpot gave no reason")
+                yield said[key]
 
     def _find(self, keys: Sequence[str]) -> dict[str, Record]:
         """The tasks that HubSpot has by these keys: from the records, since its search lags behind."""
@@ -140,7 +141,7 @@ class OwnerTasks:
         try:
             found, failed = post_batch(self._api, self._api.place("batch_read", kind=TASKS), body)
         except RequestRefused as error:
-            if error.status != 404:
+            if not error.says_nothing_there:
                 raise
             return {}
         if failed:
@@ -164,7 +165,7 @@ class OwnerTasks:
         for each in objects_in(answer, "errors"):
             gone = each.get("category") == "OBJECT_NOT_FOUND"
             for key in [key for task_id, key in keys.items() if task_id in _ids(each) or key in _traces(each)]:
-                yield TaskReceipt(key, ok=gone, reason="" if gone else text_of(each.get("message")))
+                yield TaskReceipt(key, ok=True) if gone else _failed(key, each)
 
     def _complete_apart(self, keys: Mapping[str, str], error: Refusal) -> Iterator[TaskReceipt]:
         if isinstance(error, Locked):
@@ -203,6 +204,12 @@ def _refused(key: str, error: Refusal) -> TaskReceipt:
     if isinstance(error, Locked):
         return TaskReceipt(key, ok=False, reason=str(error), retry=True)
     return TaskReceipt(key, ok=False, reason=error.said)
+
+
+def _failed(key: str, error: Mapping[str, Any]) -> TaskReceipt:
+    """What a batch says of one of its tasks."""
+    reason, passes = text_of(error.get("message")), text_of(error.get("category")) not in LASTING
+    return TaskReceipt(key, ok=False, reason=reason or "HubSpot gave no reason", retry=passes)
 
 
 def _traces(error: Mapping[str, Any]) -> list[str]:

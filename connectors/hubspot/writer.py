@@ -20,7 +20,17 @@ from connectors.hubspot.bulk_import import (
     import_rows,
 )
 from connectors.hubspot.client import Api
-from connectors.hubspot.errors import CRM, KIND, LOCK_WAIT, Locked, RequestRefused, object_in, objects_in, text_of
+from connectors.hubspot.errors import (
+    CRM,
+    KIND,
+    LASTING,
+    LOCK_WAIT,
+    Locked,
+    RequestRefused,
+    object_in,
+    objects_in,
+    text_of,
+)
 from connectors.hubspot.history import replaced_value, versions_of
 from connectors.hubspot.mapping import MERGES, OWNER, STAGE
 from connectors.hubspot.properties import instant_of, number_of, objection_to, property_text
@@ -311,10 +321,14 @@ class Writer:
             if it := open_inputs.pop(text_of(result.get("id")), None):
                 yield it.receipt()
         for error in objects_in(answer, "errors"):
-            for contact_id in _ids(error):
-                # What is not found may have been merged: it is looked up below, like whatever the answer leaves out.
-                if contact_id in open_inputs and error.get("category") not in ("OBJECT_NOT_FOUND", None):
-                    yield from self._salvaged(open_inputs.pop(contact_id), RequestRefused(207, error, "one record"))
+            refusal = RequestRefused(207, error, "update a record")
+            # What is not found may have been merged: it is looked up below, like whatever the answer leaves out.
+            named = () if refusal.category in ("OBJECT_NOT_FOUND", "") else _ids(error)
+            for it in filter(None, (open_inputs.pop(contact_id, None) for contact_id in named)):
+                if refusal.category in LASTING:
+                    yield from self._salvaged(it, refusal)
+                else:
+                    yield it.failed(refusal.category, refusal.said, retry=True)
         if open_inputs:
             yield from self._looked_up(open_inputs)
 

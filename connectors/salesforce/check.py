@@ -102,8 +102,10 @@ def _refused(
 ) -> Iterator[tuple[bool, str]]:
     """What describe lists and no query reads: each is asked for one record. Of fields of people `_fields` speaks."""
     feeds, asked = org.settings.activities, {"no_own_tasks": names.tasks, "shared_ids": names.shared_ids}
+    visible = [reader for reader in readers.values() if schema.pullable(OBJECTS[reader.kind])]
+    yield from ((PROBLEM, sentence) for reader in visible if (sentence := reader.hidden(schema)))
     people: list[Callable[[], Source]] = [
-        partial(reader.source, schema) for reader in readers.values() if schema.pullable(OBJECTS[reader.kind])
+        partial(reader.source, schema) for reader in visible if not reader.hidden(schema)
     ]
     sources = activity_sources(schema, feeds, **asked)
     deals = [partial(opportunity_source, schema, names)] if names.outcomes and not hidden_sentence(schema) else []
@@ -126,7 +128,7 @@ def _one_row(source: Source, schema: Schema) -> str:
 
 def _fields(org: Org, schema: Schema, reader: RecordReader) -> Iterator[tuple[bool, str]]:
     """Mapped fields that this user does not see, and formulas, which change without a trace."""
-    for own, path in {"email": "Email", **reader.fields}.items():
+    for own, path in reader.fields.items():
         name, known = plain_name(own), schema.resolve(OBJECTS[reader.kind], path)
         if sentence := missing_input(schema, reader, name, path):
             yield PROBLEM, sentence

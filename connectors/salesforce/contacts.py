@@ -64,8 +64,21 @@ class RecordReader:
         self.stages = {value: name for name, value in FieldMap.spelled(names.stages, kind).items()}
         self._read: Mapping[str, str] = {}
 
+    def hidden(self, schema: Schema) -> str:
+        """What to say where this user does not see how people are matched; nothing where it does."""
+        object_ = OBJECTS[self.kind]
+        needed = ("Email", "AccountId") if self.companies and self.kind == "contact" else ("Email",)
+        path = next((each for each in needed if schema.find(object_, each) is None), "")
+        said = f"the integration user cannot see {object_}.{path}; give its permission set 'Read' on it"
+        return said if path else ""
+
     def source(self, schema: Schema) -> Source:
-        """What to read: only columns that exist, that this user sees, and that every API can read."""
+        """What to read: only columns that exist, that this user sees, and that every API can read.
+
+        Raises `ConfigError` where one is hidden that nothing can be known without: it would be taken for empty.
+        """
+        if sentence := self.hidden(schema):
+            raise ConfigError(sentence)
         base = (*BASE[self.kind], *(COMPANIES[self.kind] if self.companies else ()))
         wanted = dict.fromkeys((*base, self.stage_field, *self.fields.values(), *self.score_fields.values()))
         self._read = readable_paths(schema, OBJECTS[self.kind], filter(None, wanted))

@@ -10,7 +10,7 @@ from typing import Any
 from connectors.salesforce.client import Org
 from connectors.salesforce.contacts import RecordReader
 from connectors.salesforce.errors import text_of
-from connectors.salesforce.row_errors import RowError
+from connectors.salesforce.row_errors import INACTIVE_OWNER, RowError
 from connectors.salesforce.schema import OBJECTS, Field, Schema, fit_value
 from crmsync.model import Change, Owner, Scalar
 
@@ -35,6 +35,14 @@ class Update:
     def refuse(self, names: Iterable[str], why: RowError) -> None:
         """These names will not be written."""
         self.refused.update(dict.fromkeys(names, why))
+
+    def take_up_again(self) -> frozenset[str]:
+        """The names that were refused for the record's inactive owner, once it has another one: no longer refused."""
+        names = (
+            {name for name, why in self.refused.items() if why.code == INACTIVE_OWNER} if "owner" in self.taken else {}
+        )
+        self.refused = {name: why for name, why in self.refused.items() if name not in names}
+        return frozenset(names)
 
 
 class Unwritable(Exception):
@@ -115,7 +123,7 @@ class Cells:
         if owner is None:
             raise Unwritable("UNKNOWN_OWNER", f"there is no user or queue {value}")
         if not owner.active:
-            raise Unwritable("INACTIVE_OWNER_OR_USER", f"{owner.name} is inactive")
+            raise Unwritable(INACTIVE_OWNER, f"{owner.name} is inactive")
         if owner.kind == "queue" and kind != "lead":
             raise Unwritable("QUEUE_OWNER", f"{owner.name} is a queue, and queues can own only leads")
         return owner.id

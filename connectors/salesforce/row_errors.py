@@ -42,6 +42,9 @@ class RowError:
         return f"{WORDS[self.code]} (Salesforce: {said})" if self.code in WORDS else f"{self.code}: {said}"
 
 
+INACTIVE_OWNER = "INACTIVE_OWNER_OR_USER"
+"""The code where the owner is inactive: the new one, or in some orgs the one whom a record has."""
+
 SILENT = RowError("NO_RESULT", "Salesforce did not report a result for the row")
 """Stands for a row that an answer leaves out."""
 
@@ -80,7 +83,7 @@ FIELD = frozenset(
         "NUMBER_OUTSIDE_VALID_RANGE",
         "INVALID_TYPE_ON_FIELD_IN_RECORD",
         "FIELD_INTEGRITY_EXCEPTION",
-        "INACTIVE_OWNER_OR_USER",
+        INACTIVE_OWNER,
         "TRANSFER_REQUIRES_READ",
         "OP_WITH_INVALID_USER_TYPE_EXCEPTION",
     }
@@ -108,7 +111,7 @@ WORDS = {
     "NUMBER_OUTSIDE_VALID_RANGE": "the number is too large for the field; give the field more digits",
     "ENTITY_IS_DELETED": "the record is deleted",
     "CANNOT_UPDATE_CONVERTED_LEAD": "the lead has been converted",
-    "INACTIVE_OWNER_OR_USER": "the owner is an inactive user; transfer the record to an active one",
+    INACTIVE_OWNER: "the owner is an inactive user; transfer the record to an active one",
     "TRANSFER_REQUIRES_READ": "the new owner cannot read these records; choose another owner or give them 'Read'",
     "OP_WITH_INVALID_USER_TYPE_EXCEPTION": "the licence of the new owner does not allow to own records; choose "
     "another owner",

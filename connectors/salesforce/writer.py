@@ -7,7 +7,7 @@ field or one record holds back nothing else. What people move too, stage and own
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
@@ -18,7 +18,7 @@ from connectors.salesforce.contacts import RecordReader
 from connectors.salesforce.errors import RequestRefused, is_id
 from connectors.salesforce.moved_records import find_moved_records
 from connectors.salesforce.payload import Cells, Update
-from connectors.salesforce.row_errors import LATER, SILENT, RowError, first_error
+from connectors.salesforce.row_errors import INACTIVE_OWNER, LATER, SILENT, RowError, first_error
 from connectors.salesforce.schema import OBJECTS, Schema
 from crmsync.connector import Narrow, Notes
 from crmsync.errors import Cancelled
@@ -88,7 +88,7 @@ def _without_culprit(each: Try, why: RowError, spelled: Mapping[str, str]) -> li
         each.row.refuse(culprits, why)
         return [Try(each.row, each.names - culprits, each.locks)]
     parts = _parts(each.names, why)
-    if len(parts) == 1 or why.kind == "lock":
+    if len(parts) == 1 or why.kind == "lock" or why.code == INACTIVE_OWNER:
         each.row.refuse(each.names, why)
         return []
     return [Try(each.row, part, each.locks) for part in parts]
@@ -114,6 +114,15 @@ def receipt_of(row: Update) -> Receipt:
         refused={name: each.words for name, each in row.refused.items()} if row.taken else {},
         retry=any(code in LATER for code in codes),
     )
+
+
+def _receipts(rows: Iterable[Update], moved: list[Update]) -> Iterator[Receipt]:
+    """The receipts of rows that are through; `moved` gets those whose record must be looked for."""
+    for row in rows:
+        if row.moved:
+            moved.append(row)
+        elif row.is_spoken_of:
+            yield receipt_of(row)
 
 
 class Writer:
@@ -161,18 +170,17 @@ class Writer:
         waiting = {id(row) for row in owned}
         through = [row for row in rows if not row.cells]
         moved: list[Update] = []
-        for row in chain(through, self._rounds(kind, scores, first)):
-            if row.moved:
-                moved.append(row)
-            elif id(row) not in waiting and row.is_spoken_of:
-                yield receipt_of(row)
+        first_through = chain(through, self._rounds(kind, scores, first))
+        yield from _receipts((row for row in first_through if row.moved or id(row) not in waiting), moved)
         # A row of which nothing was said stays open, and the next run finds out what became of it.
         still = [Try(row, frozenset({"owner"})) for row in owned if not (row.moved or row.silent)]
+        again: list[Try] = []
         for row in self._rounds(kind, still, self.by_collections):
-            if row.moved:
-                moved.append(row)
-            elif row.is_spoken_of:
-                yield receipt_of(row)
+            if names := row.take_up_again():
+                again.append(Try(row, names))
+            else:
+                yield from _receipts([row], moved)
+        yield from _receipts(self._rounds(kind, again, self.by_collections), moved)
         # At the end, so that one query looks for many.
         yield from self._followed(kind, moved)
 

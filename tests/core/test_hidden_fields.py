@@ -14,6 +14,9 @@ from tests.support.demo import SECRETS, write_config
 from tests.support.make import contact, store
 from tests.support.state import rows, save
 
+MORE_CONFIG = "\n[account]\n"
+"""Whose account a contact is of is read, too."""
+
 
 def test_R33_what_was_known_of_a_field_that_is_not_shown_holds(state):
     save(state, contact(1, fields={"title": "VP", "employees": 10}))
@@ -77,6 +80,38 @@ def test_R33_what_only_queries_refuse_is_told_once_in_each_run_and_scores_stay(s
         assert totals(state) == before
     crm.close()
     state.close()
+
+
+@pytest.mark.parametrize(
+    ("crm", "action", "shown", "hidden"),
+    [
+        ("hubspot", "hide_property", "show_property", {"property": "email"}),
+        ("hubspot", "hide_property", "show_property", {"property": "hubspot_owner_id"}),
+        ("salesforce", "hide_field", "show_field", {"object": "Lead", "field": "Email"}),
+        ("salesforce", "hide_field", "show_field", {"object": "Contact", "field": "AccountId"}),
+    ],
+)
+def test_R33_what_tells_who_and_whose_somebody_is_is_not_taken_for_empty(runs, crm, action, shown, hidden):
+    runs.run("hubspot", "salesforce")
+    before = identities(runs)
+    runs.do(crm, action, **hidden)
+    for full in (False, True):
+        result = runs.run("hubspot", "salesforce", full=full)
+        assert list(result.skipped) == [crm]
+        assert hidden.get("field", hidden.get("property")) in result.skipped[crm]
+        assert identities(runs) == before
+    made = runs.connect(crm)
+    assert any(each in result.skipped[crm] for each in made.check().problems)
+    made.close()
+    runs.do(crm, shown, **hidden)
+    assert not runs.run("hubspot", "salesforce").skipped
+    assert identities(runs) == before
+
+
+def identities(runs):
+    """Who and whose each record is, as the state has it."""
+    wanted = ("emails", "person", "ambiguous", "owner", "company")
+    return {(each["crm"], each["ref_id"]): [each[name] for name in wanted] for each in runs.rows()}
 
 
 def totals(state):

@@ -160,7 +160,31 @@ def test_a_company_that_cannot_be_read_is_known_by_its_id(sandbox, ready):
     )
     connector = hubspot(sandbox, ONLY_COMPANIES)
     ref = Ref("hubspot", "contact", str(members(sandbox, number)[0]))
-    assert next(iter(connector.read([ref]))).company == Company(str(number))
+    known = next(iter(connector.read([ref]))).company
+    assert (known.id, bool(known.name)) == (str(number), True)
+    sandbox.faults.add(
+        Fault(do="answer", vendor="hubspot", path=f"companies/{number}$", status=200, body={"id": number})
+    )
+    assert next(iter(hubspot(sandbox, ONLY_COMPANIES).read([ref]))).company == Company(str(number))
+
+
+def test_contacts_of_a_company_that_was_merged_are_those_of_its_survivor(sandbox, ready):
+    connector = hubspot(sandbox, WITH_COMPANIES)
+    known, cursor = contacts(connector)
+    number, _ = some_company(sandbox)
+    theirs = [str(each) for each in members(sandbox, number)]
+    other = next(each.company.id for each in known.values() if each.company and each.company.id != str(number))
+    theirs += [str(each) for each in members(sandbox, int(other))]
+    survivor = sandbox.do("hubspot", "merge", type="companies", id=str(number), other=other)["id"]
+    sandbox.do(
+        "hubspot", "update", type="companies", id=survivor, properties={"name": "Umbra", "numberofemployees": 77}
+    )
+    # HubSpot may be late with the property that names the company, or a contact may keep a former id in it.
+    assert {properties(sandbox, each)["associatedcompanyid"] for each in theirs} == {str(number), other}
+    for found in (contacts(connector, cursor)[0], contacts(hubspot(sandbox, WITH_COMPANIES))[0]):
+        assert {found[each].company.id for each in theirs} == {survivor}
+        assert {found[each].company.name for each in theirs} == {"Umbra"}
+        assert {found[each].fields["employees"] for each in theirs} == {77}
 
 
 def test_the_check_tells_whether_the_token_may_read_companies(sandbox, ready):

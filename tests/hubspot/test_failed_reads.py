@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from connectors.sandbox.faults import Fault
+from crmsync.errors import Unavailable
 from tests.hubspot.test_tasks import WITH_TASKS, task, tasks_of
 from tests.support.hubspot import (
     FORMS,
@@ -189,3 +190,14 @@ def test_nothing_is_said_of_the_past_of_a_contact_that_fails_to_be_read(sandbox,
     parts = list(ready.past_fields([ref]))
     assert [value for each in parts for value in each.values] == []
     assert any(since for each in parts for kinds in each.whole_since.values() for since in kinds.values())
+
+
+def test_nobody_is_taken_for_deleted_where_an_address_is_not_answered(sandbox, ready):
+    (ref, *_) = [each.ref for each in contacts(ready)[0].values()]
+    sandbox.faults.add(Fault(do="answer", status=404, body="<html>", path=r"contacts/batch/read$|contacts/\d+$"))
+    with pytest.raises(Unavailable):
+        list(ready.read([ref]))
+    sandbox.faults.clear()
+    nothing = {"status": "error", "category": "OBJECT_NOT_FOUND", "message": "no such contacts"}
+    sandbox.faults.add(Fault(do="answer", status=404, body=nothing, path=r"contacts/batch/read$|contacts/\d+$"))
+    assert [each.gone for each in ready.read([ref])] == [True]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.hubspot.properties import Definition, instant_of, number_of, property_text, read_value
+from connectors.hubspot.properties import Definition, definition_of, instant_of, number_of, property_text, read_value
 from tests.support.hubspot import unhurried
 
 
@@ -43,6 +43,12 @@ def test_a_date_is_never_shifted_by_a_zone():
 )
 def test_numbers(text, value):
     assert number_of(text) == value
+
+
+def test_an_option_with_a_negative_place_is_shown_behind_all_others():
+    options = [{"label": each, "value": each, "displayOrder": at} for each, at in (("c", -1), ("b", 1), ("a", 0))]
+    found = definition_of({"name": "lifecyclestage", "type": "enumeration", "fieldType": "radio", "options": options})
+    assert found.options == ("a", "b", "c")
 
 
 @pytest.mark.parametrize("text", ["1_000", "1,000", "0x10", "٣٣x", "--1"])

@@ -306,6 +306,18 @@ def test_one_locked_task_costs_no_other_one(sandbox, crm):
     assert receipts["t-3"].retry
 
 
+@pytest.mark.parametrize(("category", "passes"), [("INTERNAL_ERROR", True), ("VALIDATION_ERROR", False)])
+def test_what_fails_for_a_moment_inside_a_batch_is_for_the_next_run(sandbox, crm, category, passes):
+    wanted = [task(sandbox, "t-0"), task(sandbox, "t-1")]
+    told = {"results": [], "errors": [{"status": "error", "category": category, "context": {}}]}
+    told["errors"][0]["context"]["objectWriteTraceId"] = ["t-0", "t-1"]
+    sandbox.faults.add(Fault(do="answer", status=207, path="tasks/batch/create$", body=told, times=1))
+    assert {each.retry for each in crm.create_tasks(wanted)} == {passes}
+    assert all(each.ok for each in crm.create_tasks(wanted))
+    sandbox.faults.add(Fault(do="answer", status=207, path="tasks/batch/update$", body=told, times=1))
+    assert {(each.ok, each.retry) for each in crm.close_tasks(["t-0", "t-1"])} == {(False, passes)}
+
+
 # No activity
 
 

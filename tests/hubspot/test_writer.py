@@ -219,6 +219,21 @@ def test_errors_that_name_no_record_are_looked_up(sandbox, ready):
     assert receipts == {ids[0]: True, ids[1]: False, ids[2]: False}
 
 
+@pytest.mark.parametrize(
+    ("category", "passes"),
+    [("INTERNAL_ERROR", True), ("RATE_LIMITS", True), ("LOCKED", True), ("VALIDATION_ERROR", False)],
+)
+def test_what_fails_for_a_moment_inside_a_batch_is_for_the_next_run(sandbox, ready, category, passes):
+    ids = [create(sandbox, email=f"n{number}@acme.example") for number in range(2)]
+    error = {"status": "error", "category": category, "message": "not now", "context": {"ids": [ids[1]]}}
+    body = {"status": "COMPLETE", "results": [{"id": ids[0]}], "numErrors": 1, "errors": [error]}
+    sandbox.faults.add(Fault(do="answer", status=207, body=body, path="batch/update", nth=1))
+    receipts = {each.ref.id: each for each in ready.write([change(contact_id, score=9) for contact_id in ids])}
+    assert receipts[ids[0]].ok
+    assert (receipts[ids[1]].ok, receipts[ids[1]].retry) == (False, passes)
+    assert "not now" in receipts[ids[1]].reason
+
+
 def test_an_answer_lost_after_the_write_is_repeated_without_harm(sandbox, ready):
     ids = [create(sandbox, email=f"n{number}@acme.example") for number in range(3)]
     sandbox.faults.add(Fault(do="drop", path="batch/update", nth=1))

@@ -29,6 +29,21 @@ def test_an_inactive_owner_holds_back_nothing(sandbox, crm, leads):
     assert (row(sandbox, leads[0])["Crmsync_Score__c"], row(sandbox, leads[0])["OwnerId"]) == (5, before)
 
 
+def test_a_record_whose_inactive_owner_stops_every_edit_gets_its_score_with_its_new_owner(sandbox, crm, leads):
+    sandbox.do("salesforce", "set", strict_inactive_owners=True)
+    left, other = [each.id for each in crm.owners() if each.kind == "user" and each.active][:2]
+    for ref in leads[:2]:
+        do(sandbox, "update", id=ref.id, fields={"OwnerId": left})
+    do(sandbox, "deactivate_user", id=left)
+    sandbox.calls.clear()
+    told = written(crm, change(leads[0], score=5, band="warm", owner=other), change(leads[1], score=6, band="hot"))
+    assert (told[leads[0]].ok, dict(told[leads[0]].refused)) == (True, {})
+    assert (row(sandbox, leads[0])["Crmsync_Score__c"], row(sandbox, leads[0])["OwnerId"]) == (5, other)
+    assert not told[leads[1]].ok
+    assert "transfer the record to an active one" in told[leads[1]].reason
+    assert len(patches(sandbox)) == 3
+
+
 def test_an_owner_who_leaves_meanwhile_is_a_receipt(sandbox, crm, leads, monkeypatch):
     owner = crm.owners()[0]
     do(sandbox, "deactivate_user", id=owner.id)
