@@ -50,8 +50,15 @@ TESTS = {
     "crmsync/identity": ["core/test_identity.py", "core/test_cycle.py", "routing/test_accounts.py", "store"],
     "crmsync/planning/changes.py": ["core/test_plan.py", *CORE],
     "crmsync/planning/guard.py": ["core/test_plan.py", *CORE],
-    "crmsync/planning/approval.py": ["core/test_approval.py", "core/test_cycle.py", "core/test_undo.py"],
+    "crmsync/planning/approval.py": [
+        "core/test_plan_rows.py",
+        "core/test_approval.py",
+        "core/test_cycle.py",
+        "core/test_undo.py",
+    ],
     "crmsync/planning/builder.py": [
+        "core/test_run_counts.py",
+        "core/test_feedback.py",
         "core/test_queries.py",
         *CORE,
         "core/test_account_conditions.py",
@@ -67,7 +74,13 @@ TESTS = {
         "core/test_outcomes_run.py",
         "core/test_feedback.py",
     ],
-    "crmsync/planning/scored_people.py": ["core/test_queries.py", *CORE],
+    "crmsync/planning/scored_people.py": [
+        "core/test_scored_rows.py",
+        "core/test_account_conditions.py",
+        "core/test_exclude_lists.py",
+        "core/test_queries.py",
+        *CORE,
+    ],
     "crmsync/planning/apply.py": [
         "core/test_apply.py",
         "core/test_give_back.py",

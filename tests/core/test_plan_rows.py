@@ -1,4 +1,4 @@
-"""What waits for a yes, on rows of the state: which plan is meant, how much of it may be written, what has become old."""
+"""What waits for a yes, on rows of the state: which plan is meant, how much of it may be written, what became old."""
 
 from types import SimpleNamespace
 
