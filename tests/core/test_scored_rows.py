@@ -2,6 +2,7 @@
 
 import pytest
 
+from crmsync.cycle import run_cycle
 from crmsync.planning.desk import NO_ACCOUNT, Setting
 from crmsync.planning.scored_people import score_changed_people, store_scores
 from crmsync.routing.lifecycle import StageReason
@@ -97,6 +98,12 @@ def test_scores_can_be_stored_with_nothing_decided_about_anybody(state, hubspot)
     decided = ("destination", "route", "stage", "stage_since", "owner_why", "stage_why", "track", "waiting")
     for row in rows(state, schema.person):
         assert [row[name] for name in decided] == [before[row["id"]][name] for name in decided]
+
+
+def test_it_is_told_how_many_were_scored_in_no_crm_of_their_own(state, hubspot):
+    told = []
+    run_cycle(work(state, hubspot, now=DAYS[0])._replace(progress=lambda *said: told.append(said)))
+    assert [each for each in told if each[0] == "scored"] == [("scored", "", 2)]
 
 
 # What is handed on
