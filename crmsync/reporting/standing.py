@@ -85,6 +85,9 @@ def _moves_of_person(moves: Sequence[Move], unmoved: int, ranks: Mapping[str, in
     def rank(value: str | None) -> int:
         return NO_PLACE if value is None else ranks.get(value, NO_PLACE)
 
+    if len(moves) == 1:  # nearly everybody, so that no dictionary is made for them
+        yield moves[0].id, max(unmoved, rank(moves[0].before)), max(unmoved, rank(moves[0].after))
+        return
     places = {each.record: rank(each.before) for each in reversed(moves) if each.holds}
     for _run, group in groupby(moves, lambda each: each.run):
         some = list(group)
