@@ -45,16 +45,15 @@ class Memory:
         self.order: dict[str, tuple[str, ...]] = {}
         self.time: datetime | None = None
         self.records: dict[Ref, Contact] = {}
-        self.former: dict[Ref, list[Contact]] = {}
+        self._versions: dict[Ref, list[tuple[Contact, bool]]] = {}
         self.happened: dict[tuple[str, Ref], Activity] = {}
         self.opportunities: dict[Ref, Opportunity] = {}
         self._numbers: dict[Ref | tuple[str, Ref], int] = {}
         self._last = 0
 
-    def edit(self, contact: Contact) -> None:
-        """Put a record as somebody (or crmsync itself) leaves it."""
-        if held := self.records.get(contact.ref):
-            self.former.setdefault(contact.ref, []).append(held)
+    def edit(self, contact: Contact, *, by_hand: bool = False) -> None:
+        """Put a record as somebody (or crmsync itself) leaves it; the history tells what was done `by_hand`."""
+        self._versions.setdefault(contact.ref, []).append((contact, by_hand))
         self.records[contact.ref] = contact
         self._number(contact.ref)
 
@@ -201,10 +200,14 @@ class Memory:
 
     def _replaced(self, change: Change) -> Iterator[tuple[str, Scalar | None]]:
         for name in {"stage", "owner"} & change.after.keys():
-            values = [getattr(each, name) for each in self.former.get(change.ref, ())]
-            others = [value for value in values if value != change.after[name]]
-            if others and others[-1] != change.before[name]:
-                yield name, others[-1]
+            values = [(getattr(each, name), by_hand) for each, by_hand in self._versions.get(change.ref, ())]
+            others = [place for place, (value, _) in enumerate(values) if value != change.after[name]]
+            if not others or others[-1] == len(values) - 1:
+                continue
+            (former, _), (_, was_by_hand) = values[others[-1]], values[others[-1] + 1]
+            # Whoever gave it our value by hand is not overruled.
+            if former != change.before[name] and not was_by_hand:
+                yield name, former
 
     def missing_fields(self) -> Sequence[MissingField]:
         """What a test says is missing; a dictionary takes any field."""

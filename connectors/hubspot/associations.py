@@ -27,6 +27,7 @@ def read_associations(api: Api, kind: str, to: str, ids: Iterable[str]) -> dict[
     asked: list[Mapping[str, str]] = [{"id": each} for each in ids]
     found: dict[str, list[Mapping[str, Any]]] = {each["id"]: [] for each in asked}
     unknown: set[str] = set()
+    pages: set[tuple[str, str]] = set()
     while asked:
         rest: list[Mapping[str, str]] = []
         for results, failed in api.in_flight(one, cut_into_batches(asked, ASSOCIATION_INPUTS)):
@@ -35,8 +36,10 @@ def read_associations(api: Api, kind: str, to: str, ids: Iterable[str]) -> dict[
                 record_id, after = id_of(object_in(result, "from").get("id")), next_page(result)
                 found.setdefault(record_id, []).extend(result.get("to") or ())
                 rest += [{"id": record_id, "after": after}] if after else []
-        if rest and rest == asked:
+        following = {(each["id"], each["after"]) for each in rest}
+        if following & pages:
             raise Unavailable(CRM, f"HubSpot returns the same associations of {kind} again and again")
+        pages |= following
         asked = rest
     return {each: associated for each, associated in found.items() if each not in unknown}
 

@@ -73,15 +73,15 @@ class Addresses:
     def _everybody(self, most: int) -> list[Sequence[Record]] | None:
         """Pages of all contacts with further addresses; `None` when they are more than `most` pages."""
         has = [{"filters": [{"propertyName": ADDITIONAL, "operator": "HAS_PROPERTY"}]}]
-        pages, after = [], ""
+        pages, after, seen = [], "", {""}
         while True:
             answer = self._api.search("contacts", {**_body(has), **({"after": after} if after else {})})
             if int(answer.get("total") or 0) > min(most * SEARCH_PAGE, CEILING):
                 return None
             pages.append(answer["results"])
-            if (following := next_page(answer)) in ("", after):
+            if (after := next_page(answer)) in seen:
                 return pages
-            after = following
+            seen.add(after)
 
     def _search(self, emails: Sequence[str]) -> Sequence[Record]:
         # HubSpot's own people search with EQ (HubSpot/hubspot-api-nodejs#24), others find CONTAINS_TOKEN to work for

@@ -99,7 +99,7 @@ def pull_events(api: Api, kind: str, feeds: Sequence[Feed], begun: Cursor, oldes
                 flight.add(events.page, waiting.pop(0))
             for time_slice, answer in flight.finished():
                 left.remove(time_slice)
-                following, results = time_slice.following(answer, kind), answer["results"]
+                following, results = time_slice.following(answer), answer["results"]
                 if following and many:
                     # Its page comes once more, with the stretch that it lies in.
                     left, results = _slices(span.since, start, api.settings.concurrency), ()
@@ -120,11 +120,9 @@ class _Slice(NamedTuple):
     low: int
     high: int | None
 
-    def following(self, answer: Mapping[str, Any], kind: str) -> _Slice | None:
+    def following(self, answer: Mapping[str, Any]) -> _Slice | None:
         """The same with the token of the page after this answer; `None` after the last one."""
         after = next_page(answer)
-        if after and after == self.after:
-            raise Unavailable(CRM, f"HubSpot returns the same page of {kind} events again and again")
         return self._replace(after=after) if after else None
 
 
@@ -139,9 +137,13 @@ class _Events:
 
     def __init__(self, api: Api, kind: str) -> None:
         self._api, self._kind, self._size = api, kind, EVENT_PAGE
+        self._asked: set[_Slice] = set()
 
     def page(self, time_slice: _Slice) -> tuple[_Slice, Mapping[str, Any]]:
         """The next page of a slice. A token that is no longer good means beginning the slice anew."""
+        if time_slice.after and time_slice in self._asked:
+            raise Unavailable(CRM, f"HubSpot returns the same pages of {self._kind} events again and again")
+        self._asked.add(time_slice)
         try:
             return time_slice, self._answer(time_slice, self._size)
         except RequestRefused:
@@ -152,6 +154,7 @@ class _Events:
             answer = self._answer(time_slice, SMALLER_EVENT_PAGE)
         except RequestRefused:
             answer = self._answer(time_slice._replace(after=""), SMALLER_EVENT_PAGE)
+            self._asked = {each for each in self._asked if each.low != time_slice.low}
         self._size = SMALLER_EVENT_PAGE
         return time_slice, answer
 
@@ -269,6 +272,7 @@ class _Forms:
             if (form := text_of(each.get("id")))
         }
         self.refused: dict[str, Forbidden | RequestRefused] = {}
+        self._asked: set[tuple[str, str]] = set()
 
     def submissions(self) -> Iterator[list[Sent]]:
         """Pages of sent forms, several forms at once; HubSpot serves the newest of a form first.
@@ -280,10 +284,10 @@ class _Forms:
             while jobs or flight.busy:
                 while jobs and flight.room:
                     flight.add(self._page, jobs.pop(0))
-                for form, after, answer in flight.finished():
+                for form, answer in flight.finished():
                     items, following = answer["results"], next_page(answer)
                     # The newest come first: behind one that is too old there are only older ones.
-                    if following and following != after and not any(self._before(each) for each in items):
+                    if following and not any(self._before(each) for each in items):
                         jobs.append((form, following))
                     sent = [_sent(form, self._names[form], each) for each in items if not self._before(each)]
                     yield [each for each in sent if each]
@@ -299,14 +303,17 @@ class _Forms:
             for form, error in self.refused.items()
         }
 
-    def _page(self, job: tuple[str, str]) -> tuple[str, str, Mapping[str, Any]]:
+    def _page(self, job: tuple[str, str]) -> tuple[str, Mapping[str, Any]]:
         form, after = job
+        if after and job in self._asked:
+            raise Unavailable(CRM, "HubSpot returns the same pages of sent forms again and again")
+        self._asked.add(job)
         query = [("limit", str(SUBMISSION_PAGE)), *([("after", after)] if after else [])]
         try:
-            return form, after, self._api.get(self._api.place("submissions", id=form), query)
+            return form, self._api.get(self._api.place("submissions", id=form), query)
         except (Forbidden, RequestRefused) as error:
             self.refused[form] = error
-            return form, after, {"results": []}
+            return form, {"results": []}
 
     def _before(self, submission: Mapping[str, Any]) -> bool:
         at = instant_of(submission.get("submittedAt"))

@@ -141,6 +141,8 @@ class _Walk:
         # The search, which says how many there are, does not see what is deleted.
         self._asked = listing.archived
         self._most = listing.api.settings.concurrency
+        self._seen: set[str] = set()
+        """The tokens that led on from pages without an order, in which only they tell where the walk is."""
 
     def pages(self) -> Iterator[tuple[list[Record], Position]]:
         """Pages in the order in which they come. Raises `Unordered` when the list is not what splitting it takes."""
@@ -182,6 +184,9 @@ class _Walk:
         # Parts of the list are under way, and without an order nobody knows which.
         if len(self._left) > 1 or stretch.end is not None:
             raise Unordered
+        if after in self._seen:
+            raise Unavailable(CRM, f"HubSpot returns the same pages of {self._listing.kind} again and again")
+        self._seen.add(after)
         stretch.after, stretch.low, stretch.gap = after, None, 0.0
         self._left = [stretch] if after else []
         return records
@@ -301,7 +306,7 @@ class Window:
 
         Raises `Skipping` when HubSpot's answers contradict each other, `Unavailable` when they repeat themselves.
         """
-        offset = ""
+        offsets: set[str] = set()
         while True:
             records: list[Record] = list(self._page["results"])
             after = next_page(self._page)
@@ -311,10 +316,10 @@ class Window:
                 if after:
                     self._move_on(records, last)
             # An empty page is not the last one as long as HubSpot names a next one.
-            elif after == offset and after:
+            elif after in offsets:
                 raise Unavailable(CRM, f"HubSpot returns the same page of a search for {self._kind} again and again")
             elif after:
-                offset = after
+                offsets.add(after)
                 self._page = self._search(self._last, after)
             if not after:
                 return

@@ -342,6 +342,7 @@ def _stream_pages(org: Org, schema: Schema, source: Source, at: Cursor) -> Itera
         with contextlib.suppress(bulk.NotBegun):
             yield from _bulk_pages(org, schema, columns, source, within, at)
             return
+    links: set[str] = set()
     while True:
         rows = readable_rows(org, source, columns, page["records"])
         # Without a row there is no place to go on after: each pull would ask for this page again, for ever.
@@ -352,6 +353,9 @@ def _stream_pages(org: Org, schema: Schema, source: Source, at: Cursor) -> Itera
         yield rows, at
         if page["done"]:
             return
+        if page["nextRecordsUrl"] in links:
+            raise Unavailable(CRM, f"Salesforce returns the same pages of {source.object} again and again")
+        links.add(page["nextRecordsUrl"])
         page = _following(org, schema, source, within, after, page["nextRecordsUrl"])
 
 
@@ -406,6 +410,7 @@ def _job_pages(
     """
     promised = bulk.ended_query(org, at.job, just_begun=just_begun)
     names = [column.path for column in columns]
+    locators = {""}
     while at.job:
         job = at.job
         with bulk.job_page(org, job, at.locator, names) as page:
@@ -413,6 +418,9 @@ def _job_pages(
             # Before any of the last page is handed on, because behind it the stream counts as read.
             if not page.locator:
                 bulk.refuse_short(read, promised)
+            elif page.locator in locators:
+                raise bulk.QueryFailed("its pages come again and again")
+            locators.add(page.locator)
             behind = replace(at, locator=page.locator, read=read) if page.locator else after_stream(at, source)
             left = page.size
             for part in page.parts():

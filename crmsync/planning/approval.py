@@ -47,9 +47,9 @@ def find_approval(connection: Connection, config_hash: str, now: int) -> Approva
         for crm in plan["seen"].keys() - plan["used"]:
             mine, spent = numbers.setdefault(crm, {}), _count(journal.written_changes(connection, plan["runs"], crm))
             for name, number in plan["seen"][crm].items():
-                mine[name] = max(mine.get(name, 0), a_tenth_more(number) - spent[name], 0)
+                mine[name] = max(mine.get(name, 0), a_tenth_more(number) - spent[name])
     plans = [row.id for row in rows]
-    return Approval(plans, numbers, journal.people_of(connection, plans) if plans else frozenset())
+    return Approval(plans, numbers, journal.people_of(connection, plans))
 
 
 def is_in_force(row: Any, now: int) -> bool:
@@ -256,7 +256,7 @@ def people_left_waiting(connection: Connection, absent: Collection[str]) -> froz
     Who only waits there for a first score does not: the other CRM gets theirs.
     """
     rows = _of_kind(run_journal.waiting_plans(connection), "data") if absent else []
-    waiting = journal.waiting_rows(connection, [row.id for row in rows]) if rows else ()
+    waiting = journal.waiting_rows(connection, [row.id for row in rows])
     return frozenset(
         person for _id, person, change in waiting if change.ref.crm in absent and change.before.get("score") is not None
     )
@@ -265,8 +265,7 @@ def people_left_waiting(connection: Connection, absent: Collection[str]) -> froz
 def people_with_odd_data(connection: Connection) -> frozenset[int]:
     """The people of plans of odd data that wait or were just approved."""
     plans = [*run_journal.waiting_plans(connection), *run_journal.list_plans(connection, run_journal.APPROVED)]
-    rows = _of_kind(plans, "data")
-    return journal.people_of(connection, [row.id for row in rows]) if rows else frozenset()
+    return journal.people_of(connection, [row.id for row in _of_kind(plans, "data")])
 
 
 def end_waiting(connection: Connection, kind: Kind) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -23,7 +23,7 @@ from crmsync.planning.people_columns import name_planning, name_scoring, read_ho
 from crmsync.planning.person_plan import PlanBuilder
 from crmsync.planning.scored_people import Scored, score_changed_people, store_scores
 from crmsync.result import Result, WaitingPlan
-from crmsync.routing.assignment import NO_ASSIGNMENT, assign_owners
+from crmsync.routing.assignment import NO_ASSIGNMENT, Unassigned, assign_owners
 from crmsync.routing.feedback import describe_strange_tags
 from crmsync.routing.rebuilt_turns import TurnCounter
 from crmsync.routing.sla import Deadline, owners_to_replace
@@ -271,9 +271,7 @@ def _plan(
             unowned.append((person, records))
         else:
             desk.decide_all(person, records, NO_ASSIGNMENT)
-        # Journaled now and then, so that a plan of any size takes no more memory.
-        if len(desk.changes) + len(desk.protections) >= PEOPLE_AT_ONCE:
-            desk.journal_changes(tx)
+        _journal_now_and_then(tx, desk)
     _assign(work, tx, desk, unowned, prepared, late)
     desk.journal_changes(tx)
     return desk
@@ -312,7 +310,31 @@ def _assign(
     Records that a user left without an owner are theirs, and those in a CRM that the config no longer has are nobody's.
     """
     routed.sort(key=_turn_order)
-    served, absent = [], {}
+    absent: dict[int, str] = {}
+    # Whose turn it was stays so: a refusal or a crash must not cost somebody a second turn.
+    tried = [it.id for person, records in routed if _was_served(person) for it in records]
+    refused = journal.refused_owners(tx, tried, work.now_ms)
+    undone = {it.id: str(value) for _, records in routed for it in records if (value := _undone_owner(it))}
+    kept = {**undone, **refused, **prepared.promised}
+    at = read_desk(tx, work.config, desk.setting.owners, kept, work.now)
+    at = at if desk.turns is None else at._replace(standings=desk.turns.standings())
+    given = assign_owners(_ask_owners(work, desk, routed, late, absent), at)
+    desk.given = given = given._replace(waiting={**given.waiting, **absent})
+    # From the end, so that nobody is held any longer who is decided.
+    routed.reverse()
+    while routed:
+        desk.decide_all(*routed.pop(), given)
+        _journal_now_and_then(tx, desk)
+
+
+def _ask_owners(
+    work: Work,
+    desk: PlanBuilder,
+    routed: Iterable[tuple[Scored, list[Holding]]],
+    late: Mapping[int, str],
+    absent: dict[int, str],
+) -> Iterator[Unassigned]:
+    """What is asked for each of these people; why those wait of whom a CRM is out of sight comes into `absent`."""
     for person, records in routed:
         ours = [it for it in records if it.ref.crm in work.crms and not (desk.is_overridden(it) and not it.owner)]
         missing = sorted({it.ref.crm for it in ours} - set(desk.setting.crms))
@@ -320,31 +342,24 @@ def _assign(
             # All records of a person get the same human (W14), so that none may be out of sight.
             routes = person.decision.routes if person.decision else ()
             is_chosen = any(map(desk.is_overridden, ours))
-            served.append(
-                ask_owner(
-                    person.person,
-                    routes,
-                    ours,
-                    person.worth,
-                    person.account,
-                    person.before,
-                    is_chosen=is_chosen,
-                    late=late.get(person.person, ""),
-                )
+            yield ask_owner(
+                person.person,
+                routes,
+                ours,
+                person.worth,
+                person.account,
+                person.before,
+                is_chosen=is_chosen,
+                late=late.get(person.person, ""),
             )
         elif not all(desk.setting.owners.somebody(it.ref.crm, it.owner) for it in ours if it.ref.crm not in missing):
             absent[person.person] = f"{missing[0]} is skipped in this run"
-    # Whose turn it was stays so: a refusal or a crash must not cost somebody a second turn.
-    tried = [it.id for person, records in routed if _was_served(person) for it in records]
-    refused = journal.refused_owners(tx, tried, work.now_ms)
-    undone = {it.id: str(value) for _, records in routed for it in records if (value := _undone_owner(it))}
-    kept = {**undone, **refused, **prepared.promised}
-    at = read_desk(tx, work.config, desk.setting.owners, kept, work.now)
-    given = assign_owners(served, at if desk.turns is None else at._replace(standings=desk.turns.standings()))
-    given = given._replace(waiting={**given.waiting, **absent})
-    for person, records in routed:
-        desk.decide_all(person, records, given)
-    desk.given = given
+
+
+def _journal_now_and_then(tx: Connection, desk: PlanBuilder) -> None:
+    """So that a plan of any size takes no more memory."""
+    if len(desk.changes) + len(desk.protections) >= PEOPLE_AT_ONCE:
+        desk.journal_changes(tx)
 
 
 def _turn_order(each: tuple[Scored, Sequence[Holding]]) -> tuple[int, int, str, int]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from heapq import nlargest
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import Connection
@@ -14,7 +16,7 @@ from crmsync.config.worker import Schedule
 from crmsync.evaluation.freshness import GOAL, measure_freshness
 from crmsync.identity.matching import normal_email
 from crmsync.store import run_journal
-from crmsync.store.moves import Move, count_unowned, read_moves
+from crmsync.store.moves import Move, count_unowned, read_moves, read_unmoved
 from crmsync.store.news import read_waits
 from crmsync.store.next_run import read_next_run
 from crmsync.store.plan_people import call_people
@@ -25,6 +27,9 @@ LATELY = timedelta(days=7)
 
 NAMED = 20
 """People of each movement who are named."""
+
+NO_PLACE = -1
+"""The rank of who is at no stage or band of the config."""
 
 
 def qualified_bands(config: Config) -> list[str]:
@@ -37,36 +42,71 @@ def qualified_bands(config: Config) -> list[str]:
 def list_movements(config: Config, reading: Connection, now: datetime) -> list[dict[str, Any]]:
     """Who came to each stage that crmsync gives, and to each of `qualified_bands`, or above it, and who fell below it.
 
-    What runs of the last days wrote to the CRMs counts.
+    What runs of the last days wrote to the CRMs counts. Somebody is where their highest record is.
     """
     stages = [each.name for each in config.stage]
     given = [each.name for each in config.stage if each.band is not None or each.enter is not None]
     levels = {"stage": (stages, given), "band": (config.band_names(), qualified_bands(config))}
     since = to_ms(now - LATELY)
-    found = []
-    for field, (order, wanted) in levels.items():
-        moves = read_moves(reading, field, since) if wanted else []
-        found += [{"field": field, **_movement(reading, moves, order, name)} for name in wanted]
-    return found
+    return [
+        {"field": field, **each}
+        for field, (order, wanted) in levels.items()
+        if wanted
+        for each in _movements(reading, field, since, order, wanted)
+    ]
 
 
-def _movement(reading: Connection, moves: Sequence[Move], order: Sequence[str], name: str) -> dict[str, Any]:
-    """Who came to a level or above, and who fell below it, each person once."""
-    above = set(order[order.index(name) :])
-    entered = dict.fromkeys(who for who, before, after in moves if before not in above and after in above)
-    left = dict.fromkeys(who for who, before, after in moves if before in above and after not in above)
-    people = {"entered": list(entered), "left": list(left)}
-    called = call_people(reading, sorted({who for some in people.values() for who in some[:NAMED]}))
+def _movements(
+    reading: Connection, field: str, since: int, order: Sequence[str], wanted: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Who came to each level or above, and who fell below it, each person once, the latest first."""
+    ranks = {name: place for place, name in enumerate(order)}
+    unmoved: dict[int, int] = {}
+    for who, value in read_unmoved(reading, field, since):
+        unmoved[who] = max(unmoved.get(who, NO_PLACE), ranks.get(value, NO_PLACE))
+    entered: dict[str, dict[int, int]] = {name: {} for name in wanted}
+    left: dict[str, dict[int, int]] = {name: {} for name in wanted}
+    for who, moves in groupby(read_moves(reading, field, since), lambda each: each.person):
+        for at, before, after in _moves_of_person(list(moves), unmoved.get(who, NO_PLACE), ranks):
+            for name in wanted:
+                if before < ranks[name] <= after:
+                    entered[name][who] = at
+                if after < ranks[name] <= before:
+                    left[name][who] = at
+    return [{"name": name, **_named(reading, entered[name], left[name])} for name in wanted]
+
+
+def _moves_of_person(moves: Sequence[Move], unmoved: int, ranks: Mapping[str, int]) -> Iterator[tuple[int, int, int]]:
+    """The highest rank at which any record holds somebody, before and after each run that moved one; the last change.
+
+    A record that one CRM does not take back holds the person where the others are put back.
+    """
+
+    def rank(value: str | None) -> int:
+        return NO_PLACE if value is None else ranks.get(value, NO_PLACE)
+
+    places = {each.record: rank(each.before) for each in reversed(moves) if each.holds}
+    for _run, group in groupby(moves, lambda each: each.run):
+        some = list(group)
+        before = {**places, **{each.record: rank(each.before) for each in some}}
+        after = {**before, **{each.record: rank(each.after) for each in some}}
+        yield some[-1].id, max(unmoved, *before.values()), max(unmoved, *after.values())
+        places |= {each.record: after[each.record] for each in some if each.holds}
+
+
+def _named(reading: Connection, entered: Mapping[int, int], left: Mapping[int, int]) -> dict[str, Any]:
+    """How many people came and went (each with the last change), and the latest by name."""
+    moved = {"entered": entered, "left": left}
+    latest = {what: nlargest(NAMED, people, key=people.__getitem__) for what, people in moved.items()}
+    called = call_people(reading, sorted({who for some in latest.values() for who in some}))
     return {
-        "name": name,
         "days": LATELY.days,
-        **{what: len(who) for what, who in people.items()},
+        **{what: len(people) for what, people in moved.items()},
         **{
             f"who_{what}": [
-                {"person": each, **dict(zip(("name", "email"), called.get(each, ("", "")), strict=True))}
-                for each in who[:NAMED]
+                {"person": who, **dict(zip(("name", "email"), called.get(who, ("", "")), strict=True))} for who in some
             ]
-            for what, who in people.items()
+            for what, some in latest.items()
         },
     }
 

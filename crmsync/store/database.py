@@ -40,9 +40,9 @@ BYTES_LEFT = {"crm": "", "name": "bytes_left"}
 
 BUSY_SECONDS = 30
 
-PATIENCE, ATTEMPT = 3_600.0, 2.0
-"""Seconds for which a transaction that writes waits for another one, and seconds of each attempt: an interrupt is heard
-between two. To plan for a million people is one transaction of some minutes.
+ATTEMPT, ATTEMPTS = 2.0, 1_800
+"""Seconds for which a transaction that writes waits for another one before an interrupt is heard, and how often: to
+plan for a million people is one transaction of some minutes.
 """
 
 
@@ -415,21 +415,19 @@ def _begin_sqlite(connection: Connection) -> None:
     if connection.get_execution_options().get("crmsync_reads"):
         connection.exec_driver_sql("BEGIN")
         return
-    began, told = time.monotonic(), False
-    while True:
+    connection.exec_driver_sql(f"PRAGMA busy_timeout={round(ATTEMPT * 1000)}")
+    for attempt in range(1, ATTEMPTS + 1):
         try:
-            connection.exec_driver_sql(f"PRAGMA busy_timeout={round(ATTEMPT * 1000)}")
             # A deferred transaction that reads and then writes fails at once, without any patience
             # (python/cpython#124510).
             connection.exec_driver_sql("BEGIN IMMEDIATE")
             break
         except OperationalError as error:
-            if "locked" not in str(error.orig) or time.monotonic() - began > PATIENCE:
+            if "locked" not in str(error.orig) or attempt == ATTEMPTS:
                 raise
             # Only whoever typed a command waits in the main thread; in a daemon the other one may be its own run.
-            if not told and threading.current_thread() is threading.main_thread():
+            if attempt == 1 and threading.current_thread() is threading.main_thread():
                 _log.warning("waiting_for_another_writer", extra={"why": "another crmsync writes to this state"})
-            told = True
     connection.exec_driver_sql(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")
 
 

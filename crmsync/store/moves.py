@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
-from sqlalchemy import Connection, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select
 
 from crmsync.store.journal import PARTLY, UPDATED
 from crmsync.store.run_journal import PLANS
@@ -14,26 +14,51 @@ from crmsync.store.sql import json_value, plain_rows
 
 
 class Move(NamedTuple):
-    """The stage or band of somebody's record before and after a run moved it."""
+    """The stage or band of a record before and after a run moved it; `id` is that of the change.
+
+    The record `holds` a place unless it was deleted, merged or converted since.
+    """
 
     person: int
+    id: int
+    run: str
+    record: int
+    holds: bool
     before: str | None
     after: str | None
 
 
-def read_moves(connection: Connection, field: str, since: int) -> list[Move]:
-    """What runs that began since an instant (milliseconds) wrote to the field `stage` or `band`, the latest first."""
-    it, of, key = change.c, record.c, f'"{field}":'
-    lately = select(run.c.id).where(run.c.started >= since, run.c.verdict.not_in(PLANS))
-    taken = it.state.in_((UPDATED, PARTLY)) & it.after.contains(key, autoescape=True)
+def read_moves(connection: Connection, field: str, since: int) -> Iterator[Move]:
+    """What runs that began since an instant (milliseconds) wrote to the field `stage` or `band`.
+
+    They come by person, the oldest first.
+    """
+    it, of = change.c, record.c
     query = (
-        select(of.person, json_value(connection, it.before, field), json_value(connection, it.after, field))
-        .join(record, of.id == it.record)
-        .where(it.is_move, it.run.in_(lately), taken)
-        .where(~it.refused.contains(key, autoescape=True), of.person.is_not(None))
-        .order_by(it.id.desc())
+        select(of.person, it.id, it.run, of.id, LIVE)
+        .add_columns(json_value(connection, it.before, field), json_value(connection, it.after, field))
+        .join_from(change, record, of.id == it.record)
+        .where(_wrote(field, since), of.person.is_not(None))
+        .order_by(of.person, it.id)
     )
-    return [Move(*row) for row in plain_rows(connection, query)]
+    return (Move(*row) for row in plain_rows(connection, query))
+
+
+def read_unmoved(connection: Connection, field: str, since: int) -> Iterator[tuple[int, str]]:
+    """The stage or band (and the person) of the other records of whomever `read_moves` tells of."""
+    of, moved = record.c, select(change.c.record).where(_wrote(field, since))
+    theirs = select(of.person).where(of.id.in_(moved))
+    value = {"stage": of.stage, "band": of.band}[field]
+    query = select(of.person, value).where(LIVE, of.person.in_(theirs), of.id.not_in(moved), value != "")
+    yield from plain_rows(connection, query)
+
+
+def _wrote(field: str, since: int) -> ColumnElement[bool]:
+    """Whether a change moved its record: a run wrote the field lately, and the CRM took it."""
+    it, key = change.c, f'"{field}":'
+    lately = select(run.c.id).where(run.c.started >= since, run.c.verdict.not_in(PLANS))
+    is_taken = it.state.in_((UPDATED, PARTLY)) & ~it.refused.contains(key, autoescape=True)
+    return it.is_move & it.run.in_(lately) & is_taken & it.after.contains(key, autoescape=True)
 
 
 def count_unowned(connection: Connection, nobody: Collection[str], bands: Collection[str]) -> tuple[int, int]:

@@ -184,6 +184,25 @@ def test_a_run_that_was_cut_off_after_the_write_gives_back_in_the_next_one(state
     assert run(state, hubspot, at=DAYS[1]).crms["hubspot"].planned == 0
 
 
+@pytest.mark.parametrize("chosen", ["by hand", "by a tool"])
+def test_who_chooses_our_value_before_it_was_sent_is_overruled_only_where_the_history_cannot_tell(state, chosen):
+    hubspot = hot()
+    taken = hubspot.write
+
+    def lost(changes, narrow=list):
+        hubspot.write = taken
+        list(narrow(changes))
+        edit(hubspot, ADA, owner="hubspot-bob")
+        hubspot.edit(replace(hubspot.records[ADA], owner="hubspot-ann"), by_hand=chosen == "by hand")
+        raise Unavailable("hubspot", "the connection broke")
+        yield
+
+    hubspot.write = lost
+    run(state, hubspot, at=DAYS[0])
+    run(state, hubspot, at=DAYS[1])
+    assert held(hubspot)["1"][2] == {"by hand": "hubspot-ann", "by a tool": "hubspot-bob"}[chosen]
+
+
 def test_the_report_asks_needs_action_nothing_where_a_users_value_is_the_cause(state):
     hubspot = hot()
     too_late(hubspot, owner="hubspot-bob")

@@ -87,6 +87,22 @@ def test_a_plus_address_is_somebody_else():
     assert people_of(contact(1, emails=("a+b@x.example",)), contact(2, emails=("a@x.example",)))[0] == {1: 1, 2: 2}
 
 
+def test_what_follows_goes_with_the_person_of_its_marks_and_joins_nobody():
+    def follower(number, *marks):
+        return Identified(number, "events", frozenset(marks), follows=True)
+
+    people = [Identified(2, "hubspot", frozenset({"record:a"})), Identified(3, "hubspot", frozenset({"record:b"}))]
+    both, early, nobody = follower(4, "record:a", "record:b"), follower(1, "record:b"), follower(5, "record:c")
+    found, unclear = match_people([*people, both, early, nobody], 5, SHARED)
+    assert (found, unclear) == ({2: 2, 3: 3, 4: 2, 1: 3}, set())
+
+
+def test_whoever_follows_only_people_who_cannot_be_told_apart_is_nobody():
+    unclear = [Identified(each, "hubspot", frozenset({"mail:info@x.example"})) for each in (1, 2)]
+    late = Identified(3, "events", frozenset({"mail:info@x.example"}), follows=True)
+    assert match_people([*unclear, late], 5, SHARED)[0] == {}
+
+
 @given(st.lists(st.sets(st.sampled_from("abcdefgh"), max_size=3), max_size=12), st.randoms())
 def test_the_order_of_the_contacts_does_not_matter(all_marks, random):
     contacts = [

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from connectors.sandbox.server import Clock
+from crmsync.reporting.status import status_document
 from crmsync.reporting.undone import undo_document
 from crmsync.store.changes import list_changes
 from crmsync.undo import undo_run
@@ -56,6 +57,8 @@ def test_what_a_run_wrote_to_both_crms_is_put_back_but_stages_that_hubspot_only_
     assert {field for _record, field in left} == {"stage"}
     assert set(left.values()) == {FORWARD}
     assert len(left) == len(moved_back(before, after))
+    stage = status_document(runs.config, runs.state, sandbox.clock())["qualified"][0]
+    assert (stage["field"], stage["entered"] - stage["left"]) == ("stage", len(left))
     for key, record in before.items():
         mine = {name: value for name, value in record.items() if name != "lifecyclestage"}
         assert {name: value for name, value in after[key].items() if name != "lifecyclestage"} == mine

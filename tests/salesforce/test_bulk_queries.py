@@ -96,6 +96,18 @@ def test_a_bulk_query_short_of_rows_is_begun_again(sandbox, crm, bulky, monkeypa
         list(bulky().contacts(None))
 
 
+def test_pages_of_a_bulk_query_that_lead_round_end_the_pull(sandbox, crm, bulky):
+    cells = {"Id": "00Q000000000001AAA", "SystemModstamp": "2026-11-01T00:00:00.000+0000"}
+    columns = ["SystemModstamp", "Id", *crm._readers["lead"].source(crm._schema).columns]
+    body = ",".join(columns) + "\n" + ",".join(cells.get(each, "") for each in columns) + "\n"
+    for place, locator in ((1, "MTAw"), (2, "MjAw")):
+        headers = {"Sforce-Locator": locator, "Sforce-NumberOfRecords": "1", "Content-Type": "text/csv"}
+        how = {"first": place, "every": 2, "last": 200}
+        fault(sandbox, "answer", "/jobs/query/\\w+/results", status=200, headers=headers, body=body, **how)
+    with pytest.raises(Unavailable, match="come again and again"):
+        list(bulky().contacts(None))
+
+
 def test_a_bulk_query_that_does_not_say_how_many_rows_it_has_is_read(sandbox, crm, bulky, monkeypatch):
     whole = by_ref(pulled(crm.contacts(None))[0])
     asked = bulk.await_job

@@ -68,6 +68,17 @@ def test_one_second_with_more_rows_than_a_page_is_read_once_and_ends(sandbox, cr
     assert len(contacts) == len(by_ref(contacts))
 
 
+def test_pages_that_lead_round_are_noticed(sandbox, crm):
+    asked = crm._readers["lead"].source(crm._schema).columns
+    for place, locator in ((1, "01g-5"), (2, "01g-9")):
+        columns = {"Id": f"00Q00000000000{place}AAA", "SystemModstamp": "2026-11-01T00:00:00.000+0000"}
+        page = {"totalSize": 9, "done": False, "nextRecordsUrl": f"/services/data/v66.0/query/{locator}"}
+        page["records"] = [dict.fromkeys(asked) | columns]
+        fault(sandbox, "answer", "/query", status=200, body=page, first=place, every=2, last=400)
+    with pytest.raises(Unavailable, match="again and again"):
+        pulled(crm.contacts(None))
+
+
 def test_a_page_that_comes_again_and_again_is_noticed(sandbox, crm):
     sandbox.do("salesforce", "set", page_size=5)
     page = {"totalSize": 9, "done": False, "nextRecordsUrl": "/services/data/v66.0/query/01g-5"}

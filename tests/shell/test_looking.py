@@ -62,7 +62,7 @@ def writing(store):
 def end_waiting(monkeypatch):
     """Whoever waited would end with an error."""
     monkeypatch.setattr(database, "BUSY_SECONDS", 1)
-    monkeypatch.setattr(database, "PATIENCE", 0)
+    monkeypatch.setattr(database, "ATTEMPTS", 1)
 
 
 @pytest.mark.parametrize("words", LOOKING)

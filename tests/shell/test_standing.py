@@ -1,6 +1,7 @@
 """What the status says of people, calls and dates."""
 
 import json
+from dataclasses import replace
 from datetime import date, timedelta
 
 from sqlalchemy import update
@@ -10,9 +11,11 @@ from crmsync.reporting.documents import check_document
 from crmsync.reporting.standing import describe_schedule
 from crmsync.reporting.status import status_document
 from crmsync.store import schema
+from crmsync.undo import undo_run
 from tests.core.test_override_rates import crowd
-from tests.support.cycles import ADA, DAYS, NEVER_FADES, edit, hot, run
-from tests.support.make import activity, config, contact, crm
+from tests.support.cycles import ADA, DAYS, NEVER_FADES, edit, hot, run, two_crms
+from tests.support.make import activity, config, contact, crm, work
+from tests.support.state import rows
 
 
 def status(state, at, model=NEVER_FADES, **tables):
@@ -68,6 +71,57 @@ def test_a_step_from_a_stage_to_the_next_loses_nobody(state):
     edit(hubspot, ADA, stage="sql")
     run(state, hubspot, at=DAYS[1], model=model)
     assert [each["left"] for each in status(state, DAYS[1], model)["qualified"]] == [0, 0]
+
+
+def test_whom_another_record_holds_at_a_stage_after_an_undo_was_not_lost_from_it(state):
+    hubspot, salesforce = two_crms()
+    ran = run(state, hubspot, salesforce, at=DAYS[0])
+    assert moved(state, DAYS[0]) == [("stage", "mql", 1, 0), ("band", "mql", 1, 0)]
+    taken = hubspot.write
+
+    def write(changes, narrow=list):
+        for receipt in taken(changes, narrow):
+            yield replace(receipt, refused={"stage": "stages only move forward"})
+
+    hubspot.write = write
+    made = work(state, hubspot, salesforce, now=DAYS[1], settings=config(NEVER_FADES))
+    undo_run(made, ran.run)
+    assert moved(state, DAYS[1]) == [("stage", "mql", 1, 0), ("band", "mql", 1, 1)]
+    # When the record that stays came to the stage does not matter.
+    assert moved(state, DAYS[0] + timedelta(days=7, hours=1)) == [("stage", "mql", 0, 0), ("band", "mql", 0, 1)]
+
+
+def test_who_was_at_a_stage_in_one_crm_does_not_come_to_it_in_the_other(state):
+    hubspot, salesforce = two_crms()
+    run(state, hubspot, at=DAYS[0])
+    run(state, hubspot, salesforce, at=DAYS[8])
+    assert rows(state, schema.record)[-2]["stage"] == "mql"
+    assert moved(state, DAYS[8])[0] == ("stage", "mql", 0, 0)
+
+
+def test_a_lead_that_was_converted_since_holds_nobody_at_its_stage(state):
+    hubspot, salesforce = two_crms()
+    run(state, hubspot, salesforce, at=DAYS[0], model=EXITS)
+    became = contact("0039", "salesforce", "contact", emails=("ada@x.example",))
+    salesforce.edit(became)
+    edit(salesforce, Ref("salesforce", "lead", "00Q1"), converted_into=became.ref)
+    run(state, hubspot, salesforce, at=DAYS[1], model=EXITS)
+    run(state, hubspot, salesforce, at=DAYS[2], model=EXITS.replace("points = 30", "points = 1"))
+    assert moved(state, DAYS[2], EXITS)[0] == ("stage", "mql", 1, 1)
+
+
+def test_who_came_last_is_named_first_and_whoever_went_and_came_again_is_both(state):
+    hubspot = hot()
+    run(state, hubspot, at=DAYS[0], model=EXITS)
+    run(state, hubspot, at=DAYS[1], model=EXITS.replace("points = 30", "points = 1"))
+    late = contact(7, fields={"title": "VP", "employees": 500}, stage="lead")
+    run(state, hubspot, at=DAYS[2], model=EXITS)
+    hubspot.edit(late)
+    hubspot.happen(activity(7, late))
+    run(state, hubspot, at=DAYS[3], model=EXITS)
+    (stage, _band) = status(state, DAYS[3], EXITS)["qualified"]
+    assert [each["email"] for each in stage["who_entered"]] == ["person7@firm.example", "ada@x.example"]
+    assert [each["email"] for each in stage["who_left"]] == ["ada@x.example"]
 
 
 def test_without_a_stage_that_crmsync_gives_the_highest_band_counts(state):

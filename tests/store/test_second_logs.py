@@ -82,6 +82,8 @@ def test_what_goes_away_in_one_crm_counts_by_the_other(state):
     [
         ("", "Demo", True), ("Demo", "demo ", True), ("Re: Your demo", "Email: Your demo", True),
         ("[HubSpot] Email: Demo", "Demo", True), ("Demo with Acme", "Demo", True), ("Demo", "Renewal", False),
+        ("Fwd: Re: Demo", "Call: [CRM] logged : demo", True), ("Demo \n  call", "demo call", True),
+        ("Straße", "STRASSE", True), ("Re: demo", "Re: renewal", False), ("Democall", "Demo call", False),
     ],
 )  # fmt: skip
 def test_subjects_of_one_activity(one, other, same):

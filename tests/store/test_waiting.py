@@ -73,7 +73,7 @@ def test_a_thread_of_a_daemon_waits_without_a_word(two, caplog):
 
 def test_patience_ends_with_a_sentence_and_nothing_is_written(two, monkeypatch):
     one, other = two
-    monkeypatch.setattr(database, "PATIENCE", 0.1)
+    monkeypatch.setattr(database, "ATTEMPTS", 2)
     with writing(one, 0.6), pytest.raises(StateError, match="database is locked; nothing was written to it"):
         write(other)
     assert WRITTEN not in [dict(each) for each in rows(one, schema.note)]

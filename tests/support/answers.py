@@ -2,6 +2,7 @@
 
 import json
 import re
+from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -104,14 +105,15 @@ def spoiled(draw, values):
     for _ in range(draw(st.integers(0, 2))):
         *way, last = draw(st.sampled_from(list(_places(value)))) or (None,)
         if last is None:
-            return draw(ODD)
+            return deepcopy(draw(ODD))
         inside = value
         for key in way:
             inside = inside[key]
         if isinstance(inside, dict) and draw(st.booleans()):
             del inside[last]
         else:
-            inside[last] = draw(ODD)
+            # A list among them would hold the next change for good, and itself in the end.
+            inside[last] = deepcopy(draw(ODD))
     return value
 
 

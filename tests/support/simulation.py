@@ -501,7 +501,7 @@ class Simulation:
         for name in DIRECT & values.keys():
             self.touched.add((ref, name))
             self._expect(record, name, values[name])
-        crm.edit(replace(record, changed_at=self.now, **values))
+        crm.edit(replace(record, changed_at=self.now, **values), by_hand=True)
 
     def _expect(self, record: Contact, name: str, value: str | None) -> None:
         """What a person gives a record that crmsync knows has to stay, unless it was noticed as nothing new."""
