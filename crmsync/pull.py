@@ -48,7 +48,7 @@ from crmsync.store.memberships import drop_lists, find_unread, known_versions, s
 from crmsync.store.odd_records import read_odd_records, update_odd_records
 from crmsync.store.owners import save_owners
 from crmsync.store.restoring import TO_PULL, note_pulled, restored_crms
-from crmsync.store.scores import find_remains, find_unpulled
+from crmsync.store.scores import doubt_missing, find_remains, find_unpulled
 from crmsync.store.sql import dump_json, in_chunks, to_ms
 from crmsync.work import Work
 
@@ -220,7 +220,7 @@ def _pull(work: Work, attempt: Attempt, crm: str, *, full: bool, trusting: bool 
         # A record that differs although the CRM did not change it is read otherwise than before.
         note_news((row_id, at) for row_id, at in save(*args, **named) if at >= before)
 
-    _pull_contacts(work, result, crm, connector.contacts, contacts, save_noting, full=full)
+    _pull_contacts(work, result, crm, connector.contacts, contacts, save_noting, full=full, trusting=trusting)
     _pull_activities(work, result, crm, connector.activities, note_news, full=full, trusting=trusting)
     pull_outcomes(work, result, crm, full=full, trusting=trusting)
     with work.store.begin() as writing:
@@ -269,7 +269,15 @@ Pages = Callable[[str | None], Iterator[Page[Any]]]
 
 
 def _pull_contacts(
-    work: Work, result: Result, crm: str, pages: Pages, stream: str, save: Callable[..., object], *, full: bool
+    work: Work,
+    result: Result,
+    crm: str,
+    pages: Pages,
+    stream: str,
+    save: Callable[..., object],
+    *,
+    full: bool,
+    trusting: bool,
 ) -> None:
     # A cursor of its own, so that the ordinary one stays good if this is cut off.
     key = f"full:{stream}" if full else stream
@@ -300,7 +308,7 @@ def _pull_contacts(
             failpoint("page_stored")
             work.progress("contacts", crm, len(page.items))
         if runs:
-            odd += _find_missing_records(work, crm, key, runs)
+            odd += _find_missing_records(work, result, crm, key, runs, trusting=trusting)
 
 
 def _pull_activities(
@@ -350,16 +358,20 @@ def _read_by_id(work: Work, crm: str, refs: Sequence[Ref], save: Callable[..., o
     return odd
 
 
-def _find_missing_records(work: Work, crm: str, stream: str, runs: Sequence[str]) -> list[Odd]:
+def _find_missing_records(
+    work: Work, result: Result, crm: str, stream: str, runs: Sequence[str], *, trusting: bool
+) -> list[Odd]:
     """After a pull of everything, in one run or several: records that did not come are read by id.
 
-    Those that are gone are buried; those that cannot be read are returned. Raises `Unavailable` when nothing came at
-    all: an empty answer is a broken feed before it is an empty CRM. Its cursor goes too, or the next pull would go on
-    from there.
+    Those that are gone are buried; those that cannot be read are returned. Where so many of a kind did not come that
+    the CRM may just not show them, they stay, unless somebody said that it is `trusting`. Raises `Unavailable` when
+    nothing came at all: an empty answer is a broken feed before it is an empty CRM. Its cursor goes too, or the next
+    pull would go on from there.
     """
     with work.store.read() as reading:
         missing, seen = find_unpulled(reading, runs, crm)
         deleted = find_remains(reading, crm)
+        doubts = {} if trusting else doubt_missing(reading, crm, missing)
     if not seen:
         with work.store.begin() as writing:
             drop_cursor(writing, crm, stream)
@@ -371,7 +383,8 @@ def _find_missing_records(work: Work, crm: str, stream: str, runs: Sequence[str]
         )
     follows = work.config.follows_accounts()
     save = partial(save_contacts, run=runs[-1], now=work.now, colleagues=follows)
-    odd = _read_by_id(work, crm, [*missing, *deleted], save)
+    result.problems += doubts.values()
+    odd = _read_by_id(work, crm, [*(each for each in missing if each.kind not in doubts), *deleted], save)
     with work.store.begin() as writing:
         end_full_run(writing, crm, stream)
     return odd

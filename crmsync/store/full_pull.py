@@ -21,7 +21,7 @@ TRACKED = "seen:activities"
 """The row among the cursors that says of which stream `seen_activity` has everything since it began."""
 
 FEW, MANY = 20, 0.2
-"""So many activities may be gone at once, and such a share: when it is more, the CRM may just not show them."""
+"""So many records or activities may be gone at once, and such a share: of more the CRM may just show nothing."""
 
 
 def begin_tracking(connection: Connection, crm: str, stream: str) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
 from sqlalchemy import Connection, bindparam, case, func, or_, select, update
 
+from crmsync.counts import count_of
 from crmsync.model import Holding, Ref, Scalar
+from crmsync.store.full_pull import FEW, MANY
 from crmsync.store.records import dirty_in, rows_by_ref
 from crmsync.store.schema import (
     EVENTS,
@@ -326,6 +329,20 @@ def find_unpulled(connection: Connection, runs: Sequence[str], crm: str) -> tupl
     missing = [Ref(crm, kind, ref_id) for kind, ref_id in connection.execute(query.order_by(record.c.id))]
     seen = select(func.count()).select_from(record).where(record.c.crm == crm, record.c.seen_run.in_(runs))
     return missing, connection.scalar(seen) or 0
+
+
+def doubt_missing(connection: Connection, crm: str, missing: Collection[Ref]) -> dict[str, str]:
+    """By kind of record why those that were not pulled are not taken for deleted: they are too many."""
+    there = record.c.known & ~record.c.gone & (record.c.crm == crm)
+    query = select(record.c.kind, func.count()).where(there).group_by(record.c.kind)
+    unseen = Counter(each.kind for each in missing)
+    return {
+        kind: f"{crm}: {unseen[kind]:,} of the {count_of(known, kind)} were missing when everything was read again, so "
+        "they are kept; check that the integration user may still read them; if they are really deleted, run: "
+        "crmsync backfill --yes"
+        for kind, known in connection.execute(query)
+        if unseen[kind] > FEW and unseen[kind] > known * MANY
+    }
 
 
 def find_remains(connection: Connection, crm: str) -> list[Ref]:

@@ -218,6 +218,33 @@ def test_a_run_says_which_activities_it_kept_although_none_came(state):
     assert hubspot.records[Ref("hubspot", "contact", "1")].current["score"] == 30 * 30
 
 
+def test_W24_many_records_that_did_not_come_are_kept_until_somebody_says_that_they_are_gone(state):
+    hubspot = crm()
+    for number in range(100):
+        hubspot.edit(contact(number))
+    run_cycle(work(state, hubspot))
+    shown = dict(hubspot.records)
+
+    def hide(many):
+        hubspot.records.clear()
+        hubspot.records.update(list(shown.items())[many:])
+
+    def pulled_whole(minutes, **how):
+        return run_cycle(work(state, hubspot, now=NOW + timedelta(minutes=minutes)), "backfill", full=True, **how)
+
+    hide(21)
+    assert [each for each in pulled_whole(1).problems if "21 of the 100 contacts were missing" in each]
+    assert not [each for each in rows(state, schema.record) if each["gone"] or each["emails"] == "[]"]
+    hide(0)
+    assert not pulled_whole(2).problems
+    hide(20)
+    assert not pulled_whole(3).problems
+    assert sum(each["gone"] for each in rows(state, schema.record)) == 20
+    hide(60)
+    assert not pulled_whole(4, approved=True).problems
+    assert sum(each["gone"] for each in rows(state, schema.record)) == 60
+
+
 def test_an_activity_that_came_as_deleted_did_not_come(state):
     one = contact(1)
     stored(state, activity(1, one), activity(2, one))
