@@ -79,6 +79,8 @@ TESTS = {
     ],
     "crmsync/planning/scored_people.py": [
         "core/test_scored_rows.py",
+        "core/test_date_decisions.py",
+        "core/test_score_fields.py",
         "core/test_account_conditions.py",
         "core/test_exclude_lists.py",
         "core/test_queries.py",

@@ -1,8 +1,11 @@
 """What a run stores of each score, and what of whom it hands on to be decided about."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from crmsync.cycle import run_cycle
+from crmsync.dead_feeds import DeadFeed
 from crmsync.planning.desk import NO_ACCOUNT, Setting
 from crmsync.planning.scored_people import score_changed_people, store_scores
 from crmsync.routing.lifecycle import StageReason
@@ -19,6 +22,7 @@ POINTS = ("fit", "behavior", "total", "band")
 META = ("model", "plan", "scored_at", "scored_run")
 LINES = (("VP or above", 2000), ("Over 200 employees", 1500), ("Demo requested", 3000))
 """Ada's: 20 and 15 points for who she is, 30 for what she did; in hundredths."""
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LISTS = {"hubspot": {}, "exclude": {"lists": ["Customers"]}}
 
 
@@ -86,7 +90,7 @@ def test_without_bands_a_score_has_none(state, hubspot):
 
 
 def test_scores_can_be_stored_with_nothing_decided_about_anybody(state, hubspot):
-    run(state, hubspot, at=DAYS[0])
+    first = run(state, hubspot, at=DAYS[0])
     before = {row["id"]: row for row in rows(state, schema.person)}
     settings = config(NEVER_FADES.replace("points = 30", "points = 12"))
     later = work(state, hubspot, now=DAYS[1], settings=settings)
@@ -95,9 +99,24 @@ def test_scores_can_be_stored_with_nothing_decided_about_anybody(state, hubspot)
     assert people(state, *POINTS) == {"1": (3500, 1200, 4700, "warm"), "2": (0, 0, 0, "cold")}
     assert people(state, *META)["1"] == meta(settings, DAYS[1], "r2")
     assert lines(state)["1"] == (*LINES[:2], ("Demo requested", 1200))
+    with state.begin() as tx:
+        store_scores(later, tx, "r3", [], sorted(before))
+    assert people(state, "scored_run") == {"1": ("r2",), "2": (first.run,)}  # no news
     decided = ("destination", "route", "stage", "stage_since", "owner_why", "stage_why", "track", "waiting")
     for row in rows(state, schema.person):
         assert [row[name] for name in decided] == [before[row["id"]][name] for name in decided]
+
+
+@pytest.mark.parametrize(("is_held", "points"), [(True, 3000), (False, 1500)])
+def test_scores_are_stored_with_the_clocks_of_dead_feeds_standing(state, hubspot, is_held, points):
+    settings = config(NEVER_FADES.replace("points = 30\n", 'points = 30\ndecay = { half_life = "10d" }\n'))
+    run(state, hubspot, at=DAYS[0])
+    submitted = (DAYS[0] - EPOCH).days - 1
+    holds = [DeadFeed("hubspot", "form_submitted", 9, 1, submitted)] if is_held else []
+    # Ten days after the form one half-life has passed: of 30 points 15 are left.
+    with state.begin() as tx:
+        store_scores(work(state, hubspot, now=DAYS[9], settings=settings), tx, "r2", holds, [1])
+    assert people(state, "behavior")["1"] == (points,)
 
 
 def test_it_is_told_how_many_were_scored_in_no_crm_of_their_own(state, hubspot):
