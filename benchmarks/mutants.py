@@ -81,6 +81,7 @@ TESTS = {
         "core/test_scored_rows.py",
         "core/test_date_decisions.py",
         "core/test_score_fields.py",
+        "core/test_account_counts.py",
         "core/test_account_conditions.py",
         "core/test_exclude_lists.py",
         "core/test_queries.py",

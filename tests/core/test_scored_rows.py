@@ -6,6 +6,7 @@ import pytest
 
 from crmsync.cycle import run_cycle
 from crmsync.dead_feeds import DeadFeed
+from crmsync.model import Ref
 from crmsync.planning.desk import NO_ACCOUNT, Setting
 from crmsync.planning.scored_people import score_changed_people, store_scores
 from crmsync.routing.lifecycle import StageReason
@@ -87,6 +88,16 @@ def test_without_bands_a_score_has_none(state, hubspot):
         model=model.replace('band = { hubspot = "crmsync_band", salesforce = "Crmsync_Band__c" }\n', ""),
     )
     assert people(state, *POINTS) == {"1": (3500, 3000, 6500, ""), "2": (0, 0, 0, "")}
+
+
+def test_a_band_is_kept_down_to_where_it_is_dropped_by_whoever_had_it_and_by_nobody_else(state, hubspot):
+    model = NEVER_FADES.replace("mql = 50", "mql = { at = 50, drop_below = 25 }")
+    run(state, hubspot, at=DAYS[0], model=model)
+    edit(hubspot, ADA, fields={})
+    other = hubspot.records[Ref("hubspot", "contact", "2")]
+    hubspot.happen(make.activity(2, other))
+    run(state, hubspot, at=DAYS[1], model=model)
+    assert people(state, "total", "band") == {"1": (3000, "mql"), "2": (3000, "warm")}
 
 
 def test_scores_can_be_stored_with_nothing_decided_about_anybody(state, hubspot):
