@@ -5,9 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pytest
 
 from crmsync.scoring import columns_of, score
+from crmsync.scoring.decay import only_falls
+from crmsync.scoring.spellings import read_host
 from tests.support.scoring import NOW, did, fit_rule, foreseen, model, one, person, total
 
 BANDS = {"cold": 0, "mql": 50}
@@ -319,3 +322,21 @@ def test_a_number_among_several_choices_is_one_only_where_it_is_the_only_one(cho
 def test_a_line_says_what_is_known(value, said):
     (line, *_) = one(model(fit=[fit_rule(10, "rule", field="it", exists=True)]), it=value)["lines"]
     assert said in line["why"]
+
+
+@pytest.mark.parametrize(
+    ("said", "host"),
+    [
+        ("https://somebody:word@www.acme.example:8080/pricing?a=b@c", "acme.example"),
+        ("acme.example:443", "acme.example"),
+        ("https://acme.example#top", "acme.example"),
+        ("https://@/", None),
+    ],
+)
+def test_a_web_address_leads_to_its_host_whoever_logs_in_and_at_whatever_port(said, host):
+    assert read_host(said) == host
+
+
+@pytest.mark.parametrize(("table", "falls"), [([3, 2, 2, 0], True), ([-3, -2, 0], True), ([100, 101], False)])
+def test_a_worth_that_rises_by_a_hundredth_does_not_only_fall(table, falls):
+    assert only_falls(np.array(table, dtype=np.int64)) is falls
