@@ -7,9 +7,8 @@ from typing import Any
 
 from connectors.hubspot.batch_read import Record, cut_into_batches, post_batch
 from connectors.hubspot.client import Api
-from connectors.hubspot.errors import CRM, id_of, object_in, objects_in, text_of
-from connectors.hubspot.schema import next_page
-from crmsync.errors import Unavailable
+from connectors.hubspot.errors import id_of, object_in, objects_in, text_of
+from connectors.hubspot.schema import next_page, refuse_repeat
 
 ASSOCIATION_INPUTS = 1_000
 
@@ -36,10 +35,9 @@ def read_associations(api: Api, kind: str, to: str, ids: Iterable[str]) -> dict[
                 record_id, after = id_of(object_in(result, "from").get("id")), next_page(result)
                 found.setdefault(record_id, []).extend(result.get("to") or ())
                 rest += [{"id": record_id, "after": after}] if after else []
-        following = {(each["id"], each["after"]) for each in rest}
-        if following & pages:
-            raise Unavailable(CRM, f"HubSpot returns the same associations of {kind} again and again")
-        pages |= following
+        # Each once: two ids that were merged into one record have the same page.
+        for following in {(each["id"], each["after"]) for each in rest}:
+            refuse_repeat(pages, following, f"HubSpot returns the same associations of {kind} again and again")
         asked = rest
     return {each: associated for each, associated in found.items() if each not in unknown}
 

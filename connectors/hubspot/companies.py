@@ -8,14 +8,14 @@ from typing import Any
 from connectors.hubspot.associations import is_of_type, read_associations
 from connectors.hubspot.batch_read import BATCH, Record, cut_into_batches, read_many
 from connectors.hubspot.client import Api
-from connectors.hubspot.errors import RequestRefused, id_of, text_of
-from connectors.hubspot.mapping import COMPANY
+from connectors.hubspot.errors import RequestRefused, id_of
+from connectors.hubspot.mapping import COMPANY, MERGED, merged_ids
 from connectors.hubspot.paging import Listing, Window, count_records, whole_list
 
 PRIMARY = 1
 """The association type of a contact's primary company."""
 
-ID, MERGED = "hs_object_id", "hs_merged_object_ids"
+ID = "hs_object_id"
 
 KEPT = 100_000
 """Companies whose values are remembered."""
@@ -118,8 +118,10 @@ class Companies:
         for records, _ in window.pages():
             read = {each["id"]: _only(each, properties) for each in records}
             moved = {company_id: values for company_id, values in read.items() if self._told.get(company_id) != values}
-            former = {each for one in records for each in text_of(one["properties"].get(MERGED)).split(";")}
-            self._values = {each: values for each, values in self._values.items() if each not in former} | moved
+            former = self._values.keys() & {each for one in records for each in merged_ids(one["properties"])}
+            if former:
+                self._values = {each: values for each, values in self._values.items() if each not in former}
+            self._values |= moved
             found = read_associations(self._api, "companies", "contacts", moved)
             members = dict.fromkeys(id_of(each["toObjectId"]) for others in found.values() for each in others)
             for chunk in cut_into_batches(list(members), BATCH):

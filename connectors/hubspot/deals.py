@@ -12,14 +12,14 @@ from itertools import groupby
 from connectors.hubspot.batch_read import Record
 from connectors.hubspot.errors import CRM, KIND, text_of
 from connectors.hubspot.history import versions_of
-from connectors.hubspot.mapping import CREATED, OWNER, changed_at
+from connectors.hubspot.mapping import CREATED, MERGED, OWNER, changed_at, merged_ids
 from connectors.hubspot.pipelines import Pipeline, PipelineStage, State
 from connectors.hubspot.properties import Definition, instant_of, number_of
 from crmsync.errors import ConfigError
 from crmsync.model import Opportunity, Ref, StageEntry
 
 DEALS, DEAL = "deals", "deal"
-CHANGED, MERGED = "hs_lastmodifieddate", "hs_merged_object_ids"
+CHANGED = "hs_lastmodifieddate"
 STAGE, PIPELINE, CURRENCY, CLOSE_DATE = "dealstage", "pipeline", "deal_currency_code", "closedate"
 CLOSED, WON = "hs_is_closed", "hs_is_closed_won"
 LOST_REASON, SOURCE, CAMPAIGN = "closed_lost_reason", "hs_analytics_source", "hs_campaign"
@@ -152,9 +152,9 @@ def opportunities_of(record: Record, how: DealReading) -> Iterator[Opportunity]:
         source=_label(values, SOURCE, how),
         campaign=_label(values, CAMPAIGN, how),
     )
-    for merged in text_of(values.get(MERGED)).split(";"):
-        if merged.strip() not in ("", record["id"]):
-            yield gone_deal(merged.strip(), changed)
+    for merged in merged_ids(values):
+        if merged not in ("", record["id"]):
+            yield gone_deal(merged, changed)
 
 
 def gone_deal(deal_id: str, at: datetime) -> Opportunity:

@@ -24,10 +24,9 @@ from connectors.hubspot.errors import (
 )
 from connectors.hubspot.feeds import fitting_feed, read_attributes
 from connectors.hubspot.properties import instant_of, to_millis
-from connectors.hubspot.schema import list_all, next_page
+from connectors.hubspot.schema import list_all, next_page, refuse_repeat
 from connectors.hubspot.settings import CUSTOM_EVENT
 from crmsync.config.tables import Feed
-from crmsync.errors import Unavailable
 from crmsync.model import SECONDS_AFTER_SENDING, SOON, Activity, Odd, Ref, Scalar
 
 FORMS, EMAIL_EVENTS = "forms", "email_events"
@@ -141,9 +140,9 @@ class _Events:
 
     def page(self, time_slice: _Slice) -> tuple[_Slice, Mapping[str, Any]]:
         """The next page of a slice. A token that is no longer good means beginning the slice anew."""
-        if time_slice.after and time_slice in self._asked:
-            raise Unavailable(CRM, f"HubSpot returns the same pages of {self._kind} events again and again")
-        self._asked.add(time_slice)
+        if time_slice.after:
+            told = f"HubSpot returns the same pages of {self._kind} events again and again"
+            refuse_repeat(self._asked, time_slice, told)
         try:
             return time_slice, self._answer(time_slice, self._size)
         except RequestRefused:
@@ -305,9 +304,8 @@ class _Forms:
 
     def _page(self, job: tuple[str, str]) -> tuple[str, Mapping[str, Any]]:
         form, after = job
-        if after and job in self._asked:
-            raise Unavailable(CRM, "HubSpot returns the same pages of sent forms again and again")
-        self._asked.add(job)
+        if after:
+            refuse_repeat(self._asked, job, "HubSpot returns the same pages of sent forms again and again")
         query = [("limit", str(SUBMISSION_PAGE)), *([("after", after)] if after else [])]
         try:
             return form, self._api.get(self._api.place("submissions", id=form), query)
@@ -345,7 +343,7 @@ def pull_email_events(api: Api, addresses: Addresses, feeds: Sequence[Feed], beg
     start = to_millis(api.server_time)
     span = _span(api, begun, start, oldest)
     for kind in _event_types(feeds):
-        offset = ""
+        offset, seen = "", {""}
         while True:
             query = [("eventType", kind), ("startTimestamp", str(span.since)), ("limit", str(EMAIL_EVENT_PAGE))]
             answer = api.get(api.place("email_events"), [*query, *([("offset", offset)] if offset else [])])
@@ -355,9 +353,8 @@ def pull_email_events(api: Api, addresses: Addresses, feeds: Sequence[Feed], beg
             yield _of_contacts(sent, addresses, feeds), begun
             if not answer.get("hasMore"):
                 break
-            if text_of(answer.get("offset")) in ("", offset):
-                raise Unavailable(CRM, "HubSpot returns the same page of e-mail events again and again")
             offset = text_of(answer.get("offset"))
+            refuse_repeat(seen, offset, "HubSpot returns the same page of e-mail events again and again")
     yield [], begun.ended(start, span.daily)._replace(full=begun.full and not addresses.refused)
 
 

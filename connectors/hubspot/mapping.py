@@ -34,7 +34,8 @@ COMPANY_ID, COMPANY_VALUES = "company_id", "company"
 LINKS = {"salesforceleadid": "lead", "salesforcecontactid": "contact"}
 """Properties in which HubSpot's own Salesforce sync keeps the other record's id."""
 
-MERGES = ("hs_merged_object_ids", "hs_calculated_merged_vids", "hs_all_contact_vids")
+MERGED = "hs_merged_object_ids"
+MERGES = (MERGED, "hs_calculated_merged_vids", "hs_all_contact_vids")
 """Ids that were merged into this one; none of the lists is complete (airbytehq/airbyte#11178, 2026-11-21)."""
 
 NAMES = ("firstname", "lastname")

@@ -12,7 +12,7 @@ import orjson
 from connectors.hubspot.batch_read import Record, read_many
 from connectors.hubspot.client import Api
 from connectors.hubspot.errors import CRM, RequestRefused
-from connectors.hubspot.schema import next_page
+from connectors.hubspot.schema import next_page, refuse_repeat
 from crmsync.errors import Unavailable
 
 LIST_PAGE = 100
@@ -123,9 +123,7 @@ def _one_after_another(listing: Listing) -> Iterator[tuple[list[Record], Positio
     while True:
         page = listing.page(after)
         after = next_page(page)
-        if after in seen:
-            raise Unavailable(CRM, f"HubSpot returns the same page of {listing.kind} again and again")
-        seen.add(after)
+        refuse_repeat(seen, after, f"HubSpot returns the same page of {listing.kind} again and again")
         yield list(page["results"]), [[after, None, None]] if after else []
         if not after:
             return
@@ -184,9 +182,7 @@ class _Walk:
         # Parts of the list are under way, and without an order nobody knows which.
         if len(self._left) > 1 or stretch.end is not None:
             raise Unordered
-        if after in self._seen:
-            raise Unavailable(CRM, f"HubSpot returns the same pages of {self._listing.kind} again and again")
-        self._seen.add(after)
+        refuse_repeat(self._seen, after, f"HubSpot returns the same pages of {self._listing.kind} again and again")
         stretch.after, stretch.low, stretch.gap = after, None, 0.0
         self._left = [stretch] if after else []
         return records
@@ -316,10 +312,9 @@ class Window:
                 if after:
                     self._move_on(records, last)
             # An empty page is not the last one as long as HubSpot names a next one.
-            elif after in offsets:
-                raise Unavailable(CRM, f"HubSpot returns the same page of a search for {self._kind} again and again")
             elif after:
-                offsets.add(after)
+                told = f"HubSpot returns the same page of a search for {self._kind} again and again"
+                refuse_repeat(offsets, after, told)
                 self._page = self._search(self._last, after)
             if not after:
                 return

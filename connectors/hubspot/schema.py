@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from connectors.hubspot.call_outcomes import read_call_outcomes
@@ -16,6 +16,8 @@ from connectors.hubspot.pipelines import Pipeline, read_pipelines
 from connectors.hubspot.properties import Definition, definition_of
 from crmsync.errors import ConfigError, Unavailable
 from crmsync.model import Owner
+
+T = TypeVar("T")
 
 KEPT = timedelta(minutes=55)
 """For how long a process believes definitions and owners, by HubSpot's clock: runs that are a quarter of an hour apart
@@ -188,9 +190,14 @@ def list_all(api: Api, where: Endpoint, query: Query) -> Iterator[Mapping[str, A
         after = next_page(answer)
         if not after:
             return
-        if after in seen:
-            raise Unavailable(CRM, f"HubSpot returns the same page again and again (to {where.words})")
-        seen.add(after)
+        refuse_repeat(seen, after, f"HubSpot returns the same page again and again (to {where.words})")
+
+
+def refuse_repeat(seen: set[T], token: T, told: str) -> None:
+    """Remember what a page is asked with. Raises `Unavailable` where it was: pages that lead round have no end."""
+    if token in seen:
+        raise Unavailable(CRM, told)
+    seen.add(token)
 
 
 def next_page(answer: Mapping[str, Any]) -> str:

@@ -13,8 +13,6 @@ GRANTS = {
 }
 """What shows the rows of each activity source."""
 
-STAMP = "SystemModstamp"
-
 
 def hidden_source(schema: Schema, source: str) -> str:
     """What keeps a source of activities from being read at all; nothing where it can be."""

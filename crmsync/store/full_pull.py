@@ -21,7 +21,7 @@ TRACKED = "seen:activities"
 """The row among the cursors that says of which stream `seen_activity` has everything since it began."""
 
 FEW, MANY = 20, 0.2
-"""So many records or activities may be gone at once, and such a share: of more the CRM may just show nothing."""
+"""So much may be gone at once, and such a share of what is known: of more the CRM may just show nothing."""
 
 
 def begin_tracking(connection: Connection, crm: str, stream: str) -> None:
@@ -78,13 +78,20 @@ def _doubt(connection: Connection, crm: str, begin: str) -> str:
     stored = activity.c.crm == crm, _begins(activity.c.id, begin)
     known = connection.scalar(select(func.count()).where(*stored)) or 0
     unseen = connection.scalar(select(func.count()).where(*stored, ~_came().exists())) or 0
+    which = f" of {begin[:-1]}" if begin.endswith(":") else f" with ids like {begin}…" if begin else ""
+    return doubt_deletions(crm, unseen, known, f"{known:,} activities{which}")
+
+
+def doubt_deletions(crm: str, unseen: int, known: int, what: str) -> str:
+    """Why so many of the `known` are not taken for deleted though they did not come; empty where there is no doubt.
+
+    `what` is what they are called, with their number.
+    """
     if unseen <= FEW or unseen <= known * MANY:
         return ""
-    which = f" of {begin[:-1]}" if begin.endswith(":") else f" with ids like {begin}…" if begin else ""
     return (
-        f"{crm}: {unseen:,} of the {known:,} activities{which} were missing when everything was read again, so "
-        "they are kept; check that the integration user may still read them; if they are really deleted, run: "
-        "crmsync backfill --yes"
+        f"{crm}: {unseen:,} of the {what} were missing when everything was read again, so they are kept; check that "
+        "the integration user may still read them; if they are really deleted, run: crmsync backfill --yes"
     )
 
 

@@ -12,12 +12,10 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from crmsync.counts import count_of
 from crmsync.model import Opportunity, Ref
 from crmsync.store.clean import clean_items
+from crmsync.store.full_pull import doubt_deletions
 from crmsync.store.schema import opportunity, opportunity_record, opportunity_stage
 from crmsync.store.sql import IN_LIST, in_chunks, to_ms, upsert
 from crmsync.store.tombstones import forgotten_refs
-
-FEW, MANY = 20, 0.2
-"""So many opportunities may be gone at once, and such a share: when it is more, the CRM may just not show them."""
 
 
 def save_opportunities(connection: Connection, items: Sequence[Opportunity]) -> None:
@@ -95,12 +93,9 @@ def end_full_outcomes(connection: Connection, crm: str, *, trusting: bool = Fals
     theirs = opportunity.c.crm == crm
     missing = list(connection.scalars(select(opportunity.c.id).where(theirs, ~opportunity.c.came)))
     known = connection.scalar(select(func.count()).select_from(opportunity).where(theirs)) or 0
-    if len(missing) > FEW and len(missing) > known * MANY and not trusting:
-        return [
-            f"{crm}: {len(missing):,} of the {count_of(known, 'opportunity')} were missing when everything was read "
-            "again, so they are kept; check that the integration user may still read them; if they are really "
-            "deleted, run: crmsync backfill --yes"
-        ]
+    doubt = doubt_deletions(crm, len(missing), known, count_of(known, "opportunity"))
+    if doubt and not trusting:
+        return [doubt]
     _drop(connection, ((crm, each) for each in missing))
     return []
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, case, func, or_, select, update
 
 from crmsync.counts import count_of
 from crmsync.model import Holding, Ref, Scalar
-from crmsync.store.full_pull import FEW, MANY
+from crmsync.store.full_pull import doubt_deletions
 from crmsync.store.records import dirty_in, rows_by_ref
 from crmsync.store.schema import (
     EVENTS,
@@ -337,11 +337,9 @@ def doubt_missing(connection: Connection, crm: str, missing: Collection[Ref]) ->
     query = select(record.c.kind, func.count()).where(there).group_by(record.c.kind)
     unseen = Counter(each.kind for each in missing)
     return {
-        kind: f"{crm}: {unseen[kind]:,} of the {count_of(known, kind)} were missing when everything was read again, so "
-        "they are kept; check that the integration user may still read them; if they are really deleted, run: "
-        "crmsync backfill --yes"
+        kind: doubt
         for kind, known in connection.execute(query)
-        if unseen[kind] > FEW and unseen[kind] > known * MANY
+        if (doubt := doubt_deletions(crm, unseen[kind], known, count_of(known, kind)))
     }
 
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from connectors.hubspot.associations import attach_associated
 from connectors.sandbox.faults import Fault
 from crmsync.errors import Unavailable
 from tests.hubspot.test_tasks import WITH_TASKS, task, tasks_of
@@ -45,13 +46,7 @@ def pull(pages):
 @pytest.fixture
 def lists_bring_nothing(monkeypatch):
     """A version of the API whose lists come without associations."""
-    monkeypatch.setattr("connectors.hubspot.engagements.attach_listed", attach_in_batches)
-
-
-def attach_in_batches(api, kind, to, records, first=None):
-    from connectors.hubspot.associations import attach_associated
-
-    return attach_associated(api, kind, to, records, first)
+    monkeypatch.setattr("connectors.hubspot.engagements.attach_listed", attach_associated)
 
 
 def test_whose_a_call_is_that_failed_to_be_read_once_is_asked_again(sandbox, ready, lists_bring_nothing):

@@ -64,3 +64,13 @@ def test_associations_that_lead_round_end_the_pull(sandbox):
     sandbox.do("hubspot", "update", type="calls", id=call, properties={"hs_call_title": "Again"})
     with pytest.raises(Unavailable, match="again and again"):
         pulled(connector.activities(cursor))
+
+
+def test_marketing_emails_that_lead_round_end_the_pull(sandbox):
+    for place, offset in ((1, "b7"), (2, "a9")):
+        body = {"events": [], "hasMore": True, "offset": offset}
+        how = {"first": place, "every": 2, "last": 400}
+        sandbox.faults.add(Fault(do="answer", status=200, body=body, path="email/public/v1/events", **how))
+    opened = [Feed(source="email_events", kind="email_opened", where={"type": "OPEN"})]
+    with pytest.raises(Unavailable, match="again and again"):
+        pulled(hubspot(sandbox, activities=opened).activities(None))
