@@ -20,7 +20,7 @@ class RowError:
 
     @property
     def kind(self) -> Kind:
-        """What to do about it: again later, without a field, follow the record, or give the row up."""
+        """What to do about it: again later, look for the field, follow the record, or give the row up."""
         if self.code == "NO_RESULT":
             return "silent"
         if self.code in LOCKS:
@@ -28,7 +28,7 @@ class RowError:
         # Where a field is named, it is what the field points to that is gone, such as the owner.
         if self.code in MOVED and not self.fields_beside_id:
             return "moved"
-        return "field" if self.code in FIELD or self.fields_beside_id else "row"
+        return "field" if self.code in FIELD and not self.fields_beside_id else "row"
 
     @property
     def fields_beside_id(self) -> tuple[str, ...]:
@@ -88,7 +88,7 @@ FIELD = frozenset(
         "OP_WITH_INVALID_USER_TYPE_EXCEPTION",
     }
 )
-"""Refusals that are about a field even where they do not say which."""
+"""Refusals that are about a field of the row even where they do not say which."""
 
 WORDS = {
     "UNABLE_TO_LOCK_ROW": "the record or its account was locked by another change; crmsync tries again",

@@ -81,21 +81,21 @@ def judge_row(each: Try, why: RowError | None, spelled: Mapping[str, str]) -> li
 
 
 def _without_culprit(each: Try, why: RowError, spelled: Mapping[str, str]) -> list[Try]:
-    """The rest of a refused row without the blamed names; where nobody is blamed, its parts one after the other."""
+    """The rest of a refused row without the blamed names; where none of them is blamed, its parts apart."""
     blamed = {api.lower() for api in why.fields_beside_id}
     culprits = frozenset(name for name in each.names if spelled[name].lower() in blamed)
-    if culprits and culprits != each.names:
-        each.row.refuse(culprits, why)
-        return [Try(each.row, each.names - culprits, each.locks)]
-    parts = _parts(each.names, why)
-    if len(parts) == 1 or why.kind == "lock" or why.code == INACTIVE_OWNER:
+    parts = [each.names - culprits] if culprits else _parts(each.names, why)
+    if parts == [each.names] or why.kind == "lock" or why.code == INACTIVE_OWNER:
         each.row.refuse(each.names, why)
         return []
-    return [Try(each.row, part, each.locks) for part in parts]
+    each.row.refuse(culprits, why)
+    return [Try(each.row, part, each.locks) for part in parts if part]
 
 
 def _parts(names: frozenset[str], why: RowError) -> list[frozenset[str]]:
-    """Rules of an org watch the stage, so that it is sent alone; a field that nobody names is found one by one."""
+    """Rules of an org watch the stage, whatever field they blame, so that it is sent alone; a field that nobody names
+    is found one by one.
+    """
     if why.kind == "field":
         return [frozenset({name}) for name in sorted(names)]
     parts = [names - {"stage"}, names & {"stage"}]
@@ -263,11 +263,18 @@ class Writer:
         if column or len(tries) == 1 or self._hunts < 0:
             # It was sent because of a describe that is out of date.
             self.schema.forget()
-            yield from ((each, RowError(error.code, error.message, column)) for each in tries)
+            without = [each for each in tries if not self._names_column(kind, each, column)]
+            spared = {id(each) for each in without} if len(without) < len(tries) else set()
+            why = RowError(error.code, error.message, column)
+            yield from ((each, why) for each in tries if id(each) not in spared)
+            yield from self._collection(kind, [each for each in tries if id(each) in spared])
             return
         half = len(tries) // 2
         yield from self._collection(kind, tries[:half])
         yield from self._collection(kind, tries[half:])
+
+    def _names_column(self, kind: str, each: Try, column: Sequence[str]) -> bool:
+        return not {api.lower() for api in self._api_cells(kind, each)}.isdisjoint(map(str.lower, column))
 
     def _record(self, kind: str, each: Try) -> dict[str, Any]:
         head = {"attributes": {"type": OBJECTS[kind]}, "id": each.row.change.ref.id}
