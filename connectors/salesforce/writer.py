@@ -18,7 +18,7 @@ from connectors.salesforce.contacts import RecordReader
 from connectors.salesforce.errors import RequestRefused, is_id
 from connectors.salesforce.moved_records import find_moved_records
 from connectors.salesforce.payload import Cells, Update
-from connectors.salesforce.row_errors import INACTIVE_OWNER, LATER, SILENT, RowError, first_error
+from connectors.salesforce.row_errors import DELETED, INACTIVE_OWNER, LATER, SILENT, RowError, first_error
 from connectors.salesforce.schema import OBJECTS, Schema
 from crmsync.connector import Narrow, Notes
 from crmsync.errors import Cancelled
@@ -281,9 +281,18 @@ class Writer:
         return {**head, **self._api_cells(kind, each)}
 
     def _followed(self, kind: str, rows: Sequence[Update]) -> Iterator[Receipt]:
-        """Where the records went that Salesforce would not write to: merged, converted, deleted, or still there."""
-        found = find_moved_records(self.org, self.schema, kind, [row.change.ref.id for row in rows]) if rows else {}
+        """Where the records went that Salesforce would not write to: merged, converted, deleted, or still there.
+
+        That it shows nothing of one is no word of a deletion: sharing may hide it.
+        """
+        ids = [row.change.ref.id for row in rows]
+        found, unseen = find_moved_records(self.org, self.schema, kind, ids) if ids else ({}, frozenset[str]())
         for row in rows:
+            if row.change.ref.id in unseen and row.moved:
+                if row.moved.code in DELETED:
+                    found[row.change.ref.id] = None
+                else:
+                    row.blame_sharing(row.moved)
             here = found.get(row.change.ref.id, ())
             said = receipt_of(row)
             moved = here if isinstance(here, Ref) else None
