@@ -285,7 +285,8 @@ def retrieve_many(state: OrgState, call: SalesforceCall, name: str) -> Answer:
     if len(body["ids"]) > 2000:
         raise SalesforceRefusal("INVALID_REQUEST", "Too many ids: at most 2000")
     shape = _whole(state, table, ",".join(body["fields"]))
-    rows = [table.rows.get(full_id(id_) or "") for id_ in body["ids"]]
+    ids = [full_id(id_) or "" for id_ in body["ids"]]
+    rows = [None if id_ in table.unshared else table.rows.get(id_) for id_ in ids]
     living = [row for row in rows if row is not None and not table.get(row, "IsDeleted")]
     shown = dict(zip(living, shape_rows(state, table, shape, living, call.base), strict=True))
     return Answer(200, [shown.get(row) if row is not None else None for row in rows])
