@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from connectors.hubspot.associations import attach_associated
+from connectors.hubspot.client import Api
 from connectors.sandbox.faults import Fault
 from crmsync.errors import Unavailable
 from tests.hubspot.test_tasks import WITH_TASKS, task, tasks_of
@@ -97,6 +98,40 @@ def test_an_error_that_names_no_record_may_be_about_any(sandbox, ready, lists_br
     assert not odd
     assert "calls:" in whole
     assert sorted(items, key=str) == sorted(expected, key=str)
+
+
+@pytest.mark.parametrize("category", ["VALIDATION_ERROR", "MISSING_SCOPES"])
+@pytest.mark.parametrize("is_named", [True, False])
+def test_what_hubspot_would_refuse_again_is_asked_for_once(
+    sandbox, ready, lists_bring_nothing, category, is_named, monkeypatch
+):
+    pauses = []
+    monkeypatch.setattr(Api, "pause", lambda _api, seconds: pauses.append(seconds))
+    call = call_with(sandbox, create(sandbox, email="asked@acme.example"))
+    error = {"status": "error", "category": category, "message": "no"}
+    error |= {"context": {"fromObjectId": [call]}} if is_named else {}
+    body = {"status": "COMPLETE", "results": [], "errors": [error]}
+    sandbox.faults.add(Fault(do="answer", status=207, body=body, path="calls/contacts/batch/read"))
+    _, odd, whole, _ = pull(ready.activities(None))
+    asked = calls(sandbox, "calls/contacts/batch/read")
+    assert (len(asked), pauses) == (1, [])
+    assert (f"calls {call}", f"with an error of HubSpot ({category})") in {(each.what, each.why) for each in odd}
+    assert "calls:" not in whole
+
+
+def test_beside_what_would_be_refused_again_only_what_passes_is_asked_for_again(sandbox, ready, lists_bring_nothing):
+    who = create(sandbox, email="asked@acme.example")
+    lasting, passing = call_with(sandbox, who), call_with(sandbox, who)
+    errors = [
+        {"status": "error", "category": category, "message": "no", "context": {"fromObjectId": [call]}}
+        for category, call in (("VALIDATION_ERROR", lasting), ("INTERNAL_ERROR", passing))
+    ]
+    body = {"status": "COMPLETE", "results": [], "errors": errors}
+    sandbox.faults.add(Fault(do="answer", status=207, body=body, path="calls/contacts/batch/read", times=1))
+    items, odd, _, _ = pull(ready.activities(None))
+    assert [each.what for each in odd] == [f"calls {lasting}"]
+    assert f"calls:{passing}" in {each.id for each in items}
+    assert len(calls(sandbox, "calls/contacts/batch/read")) == 2
 
 
 def test_a_contact_whose_company_nobody_can_tell_keeps_what_was_known_of_it(sandbox, ready):
