@@ -203,7 +203,8 @@ class Activity:
     One event with several participants is one Activity for each of them, with the same `id`.
     A page that holds an activity id holds it for all its participants: what was stored for that id is replaced.
     `gone` says that the CRM deleted it, `owner` is the CRM's id of who made it, where the CRM says so. `shared_id` is
-    an id that the same event has in another CRM, too: the Message-ID of an e-mail.
+    an id that the same event has in another CRM, too: the Message-ID of an e-mail. `by_address`: the CRM says only to
+    which e-mail address it belongs, and `ref` is who has that now.
     """
 
     ref: Ref
@@ -214,6 +215,7 @@ class Activity:
     gone: bool = False
     owner: str | None = None
     shared_id: str | None = None
+    by_address: bool = False
 
 
 class StageEntry(NamedTuple):
@@ -346,6 +348,9 @@ class Page(Generic[T]):
     stream began without a cursor: what is stored under such an id and did not come is no more.
 
     `left_out` are sentences for the admin: what the pull could not ask for, and what to do.
+
+    `nobodys` are ids of activities that the CRM has and of which nobody is known to have the address: they are not
+    among the items, and what is stored of them is still there.
     """
 
     items: Sequence[T]
@@ -353,6 +358,7 @@ class Page(Generic[T]):
     whole: frozenset[str] = frozenset()
     odd: Sequence[Odd] = ()
     left_out: Sequence[str] = ()
+    nobodys: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,8 +99,9 @@ class ActivityStream:
                     cursors[source] = cursor._replace(full=cursor.full and source not in unread)
                     self._delivered.add(source, items)
                     self._note_news(source, begun, items)
-                    if items or odd:
-                        yield Page(items, dump_cursors(cursors), odd=odd)
+                    nobodys = addresses.take_nobodys()
+                    if items or odd or nobodys:
+                        yield Page(items, dump_cursors(cursors), odd=odd, nobodys=nobodys)
                         odd = []
             except (Forbidden, RequestRefused) as error:
                 if isinstance(error, RequestRefused) and error.status not in _HOPELESS[_is_tracked(source)]:

@@ -122,6 +122,14 @@ bands = 3
             '[tracks]\nx = {}\n[[owner_pool]]\nname = "x"\nmembers = ["ann@a.example"]',
             "[[owner_pool]] and [tracks] both have the name 'x'",
         ),
+        *(
+            (
+                f'[[owner_pool]]\nname = "x"\nmembers = [{{ email = "ann@a.example", {cap} = 0 }}]',
+                "0 gives this member nobody, ever; take them out of members, or write when they are away: "
+                'away = ["2026-12-24/2027-01-01"]',
+            )
+            for cap in ("daily", "open")
+        ),
         (
             '[[owner_pool]]\nname = "x"\nmembers = [{ email = "ann@a.example", weight = 2 }]',
             'weights need method = "weighted"',
