@@ -127,8 +127,9 @@ class Behavior(ActivityRule):
     """Points for each activity of a kind.
 
     Of the activities inside `window` the newest count first: at most `max_per_day` of a day, `max_per_week` of a week
-    (Monday to Sunday) or `max_per_month` of a calendar month, and `max_times` in all; under `at_least` none counts.
-    Under `at_least_sum` none counts either: so much must an attribute of all of them inside `window` add up to.
+    (Monday to Sunday) or `max_per_month` of a calendar month. Of fewer than `at_least` of these none counts, else at
+    most `max_times` in all. Under `at_least_sum` none counts either: so much must an attribute of all of them inside
+    `window` add up to.
     `distinct_days` counts days instead of activities. `unless` takes all points away while such an activity exists.
     """
 
@@ -154,8 +155,6 @@ class Behavior(ActivityRule):
             raise ValueError("use only one of max_per_week and max_per_month")
         if self.distinct_days and (self.max_per_day or 1) != 1:
             raise ValueError("distinct_days counts each day once; remove max_per_day")
-        if self.max_times and self.max_times < self.at_least:
-            raise ValueError("at_least is higher than max_times, so the rule can never match")
         return self
 
     @property

@@ -570,7 +570,7 @@ class Config(Model, BaseSettings):
         return (init_settings,)
 
 
-READING = 4
+READING = 5
 """To be raised with every change of crmsync by which the same config and people may give other scores: an upgrade is
 then seen as an edited config is, so that everybody is scored again and what is too much is held for approval.
 """

@@ -25,7 +25,7 @@ from crmsync.scoring.answers import YES
 from crmsync.scoring.conditions import ConditionEvaluator, Today, encode_fields
 from crmsync.scoring.fact_selection import selection_key
 from crmsync.scoring.tiers import tier_of
-from crmsync.scoring.whatif.bounds import ANY_DAY, most_capped, most_counted, most_of, most_total
+from crmsync.scoring.whatif.bounds import ANY_DAY, most_capped, most_counted, most_left, most_of, most_total
 from crmsync.scoring.whatif.candidates import candidate_values
 
 MOST_COMBINATIONS = 20_000
@@ -46,6 +46,7 @@ def lint_model(model: Model, known_kinds: Collection[str], today: date, mapped: 
         _unreachable_bands(model),
         _idle_caps(model),
         _idle_decay(model),
+        _never_enough(model),
         _weak_and_strong(model),
         _one_signal(model),
         _leaks(model),
@@ -148,6 +149,14 @@ def _idle_decay(model: Model) -> Iterator[Finding]:
             window = count_of(rule.window.days, "day")
             sentence = f'"{rule.name}" has a window of {window}, which ends before its decay starts'
             yield Finding("warning", sentence)
+
+
+def _never_enough(model: Model) -> Iterator[Finding]:
+    for loc, rule in model.placed("behavior"):
+        most = most_left(rule)
+        if most < rule.at_least:
+            said = f'"{rule.name}" can never match: of at_least = {rule.at_least:,} its limits leave {most:,}'
+            yield Finding("error", said, (*loc, "at_least"))
 
 
 def _weak_and_strong(model: Model) -> Iterator[Finding]:
@@ -382,5 +391,9 @@ def _size_and_age(model: Model, today: date) -> Iterator[Finding]:
         ago = count_of((today - model.review.on).days, "day")
         sentence = f"the model was last reviewed on {model.review.on}, {ago} ago; review it and change [review] on"
         yield Finding("warning", sentence)
+    for key, said in (("on", "model was last reviewed"), ("rules_on", "rules were last checked")):
+        day = getattr(model.review, key)
+        if day is not None and day > today + timedelta(days=1):
+            yield Finding("warning", f"the {said} on {day}, which is still to come; correct [review] {key}")
     if model.rules() and not model.test:
         yield Finding("note", "there are no test leads; add a [[test]] to show what the rules should do")

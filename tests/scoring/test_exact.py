@@ -505,6 +505,29 @@ def test_activities_count_from_the_least_number_that_a_rule_asks_for(times, gets
     assert total(model(behavior=[behavior_rule(at_least=2)]), did("page_viewed", times=times)) == gets
 
 
+@pytest.mark.parametrize(("days", "gets"), [((3, 4, 5, 6), 0), ((3, 4, 5, 6, 10), 10), ((3, 4, 5, 6, 11), 0)])
+def test_points_given_once_for_many_activities_count_the_newest_while_there_are_enough(days, gets):
+    rule = behavior_rule(at_least=5, max_times=1, window="10d")
+    assert total(model(behavior=[rule]), *(did("page_viewed", day) for day in days)) == gets
+
+
+def test_points_given_once_for_many_activities_go_when_one_that_made_them_enough_leaves_the_window():
+    rule = behavior_rule(at_least=3, max_times=1, window="10d")
+    done = [did("page_viewed", day) for day in (1, 2, 8)]
+    assert days_to_due(model(behavior=[rule]), *done) == 3
+
+
+def test_more_activities_than_a_rule_asks_for_hold_its_points_until_too_few_are_left():
+    rule = behavior_rule(at_least=3, max_times=1, window="10d")
+    done = [did("page_viewed", day) for day in (1, 2, 5, 8, 9)]
+    assert days_to_due(model(behavior=[rule]), *done) == 6
+
+
+def days_to_due(of, *done):
+    (due,) = local_days(score(of, columns_of([person(*done)]), NOW, UTC).due, UTC).tolist()
+    return due - day_of(NOW, UTC)
+
+
 @pytest.mark.parametrize("when", [{"is": "labs"}, {"in": ["labs", 7]}])
 @pytest.mark.parametrize(("value", "gets"), [(["b2b", "Labs"], 10), (["b2b"], 0), ("labs", 10)])
 def test_one_value_of_several_is_enough_to_be_what_a_rule_asks_for(when, value, gets):
