@@ -123,7 +123,12 @@ class ActivityStream:
         """Whether a source was read to its end not long ago, and nothing of it came lately."""
         now = to_millis(self._api.server_time)
         is_done = begun.at is not None and begun.start is None and abs(now - begun.at) < RESTED
-        return is_done and abs(now - self._came_at.get(source, 0)) > LIVELY and now - begun.daily <= DAY
+        return (
+            is_done
+            and not begun.missed
+            and abs(now - self._came_at.get(source, 0)) > LIVELY
+            and now - begun.daily <= DAY
+        )
 
     def _whole(self, prefix: str, cursors: Mapping[str, Cursor]) -> frozenset[str]:
         """The prefix, if every source with such ids was listed to its end and nothing of it was refused."""

@@ -50,6 +50,8 @@ def post_batch(
         if not inputs:
             break
         api.pause(WAIT)
+    if "idProperty" not in body:
+        api.note_unread(where.kind, unread)
     # What records are looked up by may be an address.
     api.note_odd([_failed_read(where.kind, "" if "idProperty" in body else id_, why) for id_, why in unread.items()])
     return results, frozenset(unread)
