@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -36,6 +36,12 @@ NOT_THEIR_DOING = frozenset(
 """Types that do not end an inactivity, because somebody or something else did them or they show lost interest."""
 
 
+def _per_cent(value: float) -> float:
+    if 0 < value < 1:
+        raise ValueError("write per cent: 50 keeps one half")
+    return value
+
+
 class Decay(Table):
     """Time decay of points: by `half_life`, `linear` down to 0, or by `steps`.
 
@@ -44,7 +50,16 @@ class Decay(Table):
 
     half_life: Days | None = None
     linear: Days | None = None
-    steps: dict[Days, Annotated[float, Field(ge=0, le=100)]] | None = Field(default=None, min_length=1)
+    steps: dict[Days, Annotated[float, Field(ge=0, le=100), AfterValidator(_per_cent)]] | None = Field(
+        default=None, min_length=1
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _says_how(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            raise ValueError(f'write how: {{ half_life = "{value}" }}, or linear or steps')
+        return value
 
     @model_validator(mode="after")
     def _one_way(self) -> Decay:

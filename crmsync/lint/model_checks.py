@@ -180,7 +180,8 @@ def _one_signal(model: Model) -> Iterator[Finding]:
     acting = [rule for rule in positive if isinstance(rule, Behavior)]
     if positive and len(acting) == len(positive) and all(tier_of(rule) == "low" for rule in acting):
         kinds = ", ".join(sorted({kind for rule in acting for kind in rule.on}))
-        yield Finding("error", f"the model uses only weak signals ({kinds}); add rules that show intent, or fit")
+        remedy = 'add rules that show intent, or fit, or tier = "mid" where one of them shows more'
+        yield Finding("error", f"the model uses only weak signals ({kinds}); {remedy}")
     elif len(positive) == 1:
         yield Finding("warning", f'only one rule gives points, "{positive[0].name}"; one signal is often wrong')
 

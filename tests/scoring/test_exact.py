@@ -424,19 +424,43 @@ def test_the_reason_tells_what_weighs_most_first():
 @pytest.mark.parametrize(
     ("bad", "said"),
     [
-        ({"activities": [{"kind": "page_viewed", "at": "2026-11-21T12:00:00"}]}, "person no. 1, activity no. 1: write"),
-        ({"activities": [{"at": "2026-11-21T12:00:00Z"}]}, "person no. 1, activity no. 1: write"),
+        (
+            {"activities": [{"kind": "page_viewed", "at": "2026-11-21T12:00:00"}]},
+            "activity no. 1: it needs at, an instant with",
+        ),
+        (
+            {"activities": [{"kind": "page_viewed", "at": "2026-11-21"}]},
+            "activity no. 1: it needs at, an instant with",
+        ),
+        (
+            {"activities": [{"kind": "page_viewed"}]},
+            "activity no. 1: it needs at, an instant with",
+        ),
+        (
+            {"activities": [{"at": "2026-11-21T12:00:00Z"}]},
+            "activity no. 1: it needs a kind, and attr",
+        ),
+        (
+            {"activities": [{"at": "2026-11-21T12:00:00Z", "kind": "x", "attributes": "y"}]},
+            "activity no. 1: it needs a kind, and attr",
+        ),
         ({"field": {}}, "'field' is not a key of a person"),
         ([], "person no. 1: write"),
         ({"id": {}}, "id must be a text or a number"),
         ({"fields": {"a": {"b": 1}}}, "the field 'a' has a table as its value"),
         ({"fields": {"a": [1, "b"]}}, "the field 'a' has a list with other values than texts"),
         ({"activities": "abc"}, "person no. 1, activity no. 1: write"),
-        ({"activities": [{"kind": None, "at": "2026-11-21T12:00:00Z"}]}, "person no. 1, activity no. 1: write"),
-        ({"activities": [{"kind": "x", "at": 5}]}, "person no. 1, activity no. 1: write"),
+        (
+            {"activities": [{"kind": None, "at": "2026-11-21T12:00:00Z"}]},
+            "activity no. 1: it needs a kind, and attr",
+        ),
+        (
+            {"activities": [{"kind": "x", "at": 5}]},
+            "activity no. 1: it needs at, an instant with",
+        ),
         (
             {"activities": [{"kind": "x", "at": "2026-11-21T12:00:00Z", "id": []}]},
-            "person no. 1, activity no. 1: write",
+            "person no. 1, activity no. 1: its id is a table or a list",
         ),
         (
             {"activities": [{"kind": "x", "at": "2026-11-21T12:00:00Z", "attributes": {"a": {}}}]},
