@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -209,7 +210,7 @@ def _pack_ledgers(tx: Connection, scores: Scores) -> Iterator[bytes]:
     entries["f1"] = points[rows, lines]
     packed = entries.tobytes()
     ends = (np.searchsorted(rows, np.arange(1, len(points) + 1)) * ENTRY.size).tolist()
-    return (packed[start:end] for start, end in zip([0, *ends], ends, strict=False))
+    return (packed[start:end] for start, end in pairwise([0, *ends]))
 
 
 def _score_rows(
