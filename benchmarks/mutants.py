@@ -7,8 +7,8 @@ mutmut only makes the mutants. Its own run plays the tests that reach a function
 follow each other differs from run to run. Here each part has its tests. They are played once without a mutant, and all
 must pass; a mutant then meets those that reached its function: the quickest first, the rest file by file.
 
-Two kinds of mutants are not drawn, since only a mistake elsewhere could make them noticed: those of `strict=True`, which
-stops where two lists that belong together differ in length, and those of the names of `failpoint`s.
+Two kinds of mutants are not drawn, which only a mistake elsewhere could make noticed: those of `strict=True`, where two
+lists that belong together would differ in length, and those of the names of each `failpoint`.
 """
 
 import argparse
