@@ -52,7 +52,7 @@ def apply_changes(
     way in every field, and is not tried again.
     """
     # `_send` first marks its rows as sent, so that each round finds other ones and the loop ends.
-    while rows := _open(store, connector.name, (journal.PLANNED,), [run]):
+    while rows := _open(store, connector.name, journal.PLANNED, [run], AT_ONCE):
         _send(store, connector, rows, settings, now, progress, hide, undoing=undoing)
 
 
@@ -64,7 +64,7 @@ def resolve_unknown(store: Store, connector: Connector, now: int) -> int:
     """
     with store.read() as reading:
         runs = journal.runs_with_sent(reading, connector.name)
-    unheard = _open(store, connector.name, (journal.SENT,), runs, most=2**31)  # all: each run leaves a few at most
+    unheard = _open(store, connector.name, journal.SENT, runs, None)  # all: each run leaves a few at most
     for rows in in_chunks(unheard, AT_ONCE):
         present, theirs = _read_back(connector, rows)
         held = {row.id: _held_part(row, present.get(row.change.ref)) for row in rows}
@@ -93,9 +93,9 @@ def _held_part(row: JournalRow, present: Contact | None) -> JournalRow | None:
     return row._replace(change=part) if part else None
 
 
-def _open(store: Store, crm: str, states: Sequence[str], runs: Sequence[str], most: int = AT_ONCE) -> list[JournalRow]:
+def _open(store: Store, crm: str, state: str, runs: Sequence[str], most: int | None) -> list[JournalRow]:
     with store.read() as reading:
-        return journal.open_rows(reading, crm, states, runs, most)
+        return journal.open_rows(reading, crm, state, runs, most)
 
 
 def _present(connector: Connector, refs: Sequence[Ref]) -> dict[Ref, Contact]:
@@ -331,7 +331,7 @@ def _is_read_back(row: JournalRow, accepted: Sequence[JournalRow], settings: Wri
     """Every stage and owner is read back, and of the rest a sample that depends on nothing but the record."""
     if _is_personal(row.change):
         return True
-    share = settings.verify_sample / max(len(accepted), 1)
+    share = settings.verify_sample / len(accepted)
     # A number that the id alone gives: `_keep_unread` and `_verify` both ask, and must get the same answer.
     return zlib.crc32(row.change.ref.id.encode()) < share * 2**32
 
@@ -423,7 +423,7 @@ def _give_back(
 
 def _change_back(ours: Change, values: Mapping[str, Scalar | None]) -> Change:
     before = {name: ours.after[name] for name in values}
-    return Change(ours.ref, before, dict(values), "a user set it a moment before", ours.group)
+    return Change(ours.ref, before, values, group=ours.group)
 
 
 def _replaced(change: Change, name: str, present: Contact) -> Replaced:
