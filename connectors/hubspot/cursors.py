@@ -22,6 +22,7 @@ class Cursor(NamedTuple):
     `walk` where its list stands, `last` the last id of its search. `daily` is the latest of the daily looks.
     `feeds` is a fingerprint of what the records were to become; `again` says that it was another one before. `full`
     says that the pull under way began without a cursor and that HubSpot has refused none of these records since.
+    `shown` says that the contact who sent the latest form shows it, so that contacts can be asked whether anybody did.
     """
 
     at: int | None = None
@@ -32,6 +33,7 @@ class Cursor(NamedTuple):
     feeds: str = ""
     again: bool = False
     full: bool = False
+    shown: bool = False
 
     def anew(self) -> Cursor:
         """The cursor with which everything is read once more."""
@@ -39,7 +41,7 @@ class Cursor(NamedTuple):
 
     def ended(self, start: int, daily: int) -> Cursor:
         """The cursor behind a pull that began at `start`."""
-        return Cursor(at=start, daily=daily, feeds=self.feeds, full=self.full)
+        return Cursor(at=start, daily=daily, feeds=self.feeds, full=self.full, shown=self.shown)
 
 
 def dump_cursors(cursors: dict[str, Cursor]) -> str:
