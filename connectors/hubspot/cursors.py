@@ -38,6 +38,7 @@ class Cursor(NamedTuple):
     feeds: str = ""
     again: bool = False
     full: bool = False
+    shown: bool = False
     missed: Sequence[str] = ()
 
     def missing(self, ids: Iterable[str]) -> Cursor:
@@ -50,7 +51,7 @@ class Cursor(NamedTuple):
 
     def ended(self, start: int, daily: int) -> Cursor:
         """The cursor behind a pull that began at `start`."""
-        return Cursor(at=start, daily=daily, feeds=self.feeds, full=self.full)
+        return Cursor(at=start, daily=daily, feeds=self.feeds, full=self.full, shown=self.shown)
 
 
 def dump_cursors(cursors: dict[str, Cursor]) -> str:
