@@ -99,6 +99,7 @@ TESTS = {
         "core/test_failures_cycle.py",
     ],
     "crmsync/planning": [
+        "core/test_run_counts.py",
         "core/test_plan_report.py",
         "core/test_account_scores.py",
         "core/test_account_counts.py",

@@ -44,6 +44,9 @@ PROBED = 6 * 3_600.0
 LIVELY = 3_600_000
 """Milliseconds for which a source is read in every run after something of it came."""
 
+CHANGES_SEEN = "hubspot.activities_change_contacts"
+"""The note that an activity was seen to change its contact, which is not documented of each kind (2026-11)."""
+
 RESTED = 115 * 60_000
 """Milliseconds after which any other source is read though no contact changed: runs that are a quarter of an hour apart
 read it every two hours.
@@ -55,7 +58,8 @@ class ActivityStream:
 
     A feed that this portal or token cannot serve is left out, and `silent` says why. `is_up_to_date` says that all
     sources were read since a contact changed, and `may_rest` that contacts were asked for just now: then sources of
-    which nothing came lately are read now and then, each from its own cursor. A process begins by reading all.
+    which nothing came lately are read now and then, each from its own cursor. A process begins by reading all, and goes
+    on so until an activity was seen to change its contact: `changed` are the contacts of this run, and when they did.
     """
 
     def __init__(self, api: Api, portal: Portal, notes: Notes, names: FieldMap) -> None:
@@ -65,8 +69,12 @@ class ActivityStream:
         self._silent: dict[str, str] = {}
         self._probed_at = float("-inf")
         self.may_rest = self.is_up_to_date = False
+        self.changed: dict[str, datetime] = {}
+        self._notes = notes
         self._came_at: dict[str, int] = {}
         """When something of a source came last, by HubSpot's clock."""
+        self._unseen: dict[str, int] = {}
+        """When something of a source came whose contact had not changed."""
 
     def since(self, text: str | None) -> Iterator[Page[Activity]]:
         """Pages of activities that are new or changed since the cursor, or all of them.
@@ -99,8 +107,9 @@ class ActivityStream:
                     cursors[source] = cursor._replace(full=cursor.full and source not in unread)
                     self._delivered.add(source, items)
                     self._note_news(source, begun, items)
-                    if items or odd:
-                        yield Page(items, dump_cursors(cursors), odd=odd)
+                    nobodys = addresses.take_nobodys()
+                    if items or odd or nobodys:
+                        yield Page(items, dump_cursors(cursors), odd=odd, nobodys=nobodys)
                         odd = []
             except (Forbidden, RequestRefused) as error:
                 if isinstance(error, RequestRefused) and error.status not in _HOPELESS[_is_tracked(source)]:
@@ -115,14 +124,25 @@ class ActivityStream:
 
     def _note_news(self, source: str, begun: Cursor, items: Sequence[Activity]) -> None:
         # What a pull of everything brings may be old.
-        if items and begun.at is not None:
-            self._came_at[source] = to_millis(self._api.server_time)
+        if not items or begun.at is None:
+            return
+        now = to_millis(self._api.server_time)
+        self._came_at[source] = now
+        # A contact that changed before could have done so for another reason.
+        fresh = {each.ref.id: each.at for each in items if not each.gone and begun.at <= to_millis(each.at) <= now}
+        seen = {each for each, at in fresh.items() if each in self.changed and self.changed[each] >= at}
+        if seen:
+            self._notes[CHANGES_SEEN] = "true"
+        if fresh.keys() - seen:
+            self._unseen[source] = now
 
     def _rests(self, source: str, begun: Cursor) -> bool:
-        """Whether a source was read to its end not long ago, and nothing of it came lately."""
+        """Whether a source was read to its end not long ago, and nothing of it came lately, or came unseen."""
         now = to_millis(self._api.server_time)
         is_done = begun.at is not None and begun.start is None and abs(now - begun.at) < RESTED
-        return is_done and abs(now - self._came_at.get(source, 0)) > LIVELY and now - begun.daily <= DAY
+        is_told = CHANGES_SEEN in self._notes and abs(now - self._unseen.get(source, 0)) > DAY
+        is_quiet = abs(now - self._came_at.get(source, 0)) > LIVELY and now - begun.daily <= DAY
+        return is_done and is_told and is_quiet and not begun.missed
 
     def _whole(self, prefix: str, cursors: Mapping[str, Cursor]) -> frozenset[str]:
         """The prefix, if every source with such ids was listed to its end and nothing of it was refused."""

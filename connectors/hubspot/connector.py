@@ -50,6 +50,9 @@ from crmsync.model import Activity, Change, Contact, Opportunity, Owner, Page, R
 READ_AT_ONCE = 1_000
 """Records that are read together, so that their companies are too."""
 
+MOST_CHANGED = 10_000
+"""Changed contacts of a run that are remembered until its activities are read."""
+
 
 class HubSpot:
     """One portal."""
@@ -100,10 +103,14 @@ class HubSpot:
 
     def contacts(self, cursor: str | None) -> Iterator[Page[Contact]]:
         """Contacts changed since the cursor; all of them when there is none."""
+        self._activities.changed = {}
         for page in self._contacts.since(cursor):
             if page.items or page.odd:
                 # Whatever happens to a contact changes it: an activity moves its `lastmodifieddate`, too.
                 self._activities.is_up_to_date = False
+            # Of a whole list nobody is seen to have changed for one of many activities.
+            if cursor is not None and len(self._activities.changed) < MOST_CHANGED:
+                self._activities.changed |= {each.ref.id: each.changed_at for each in page.items}
             yield page
         self._activities.may_rest = True
 

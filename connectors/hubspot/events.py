@@ -48,6 +48,9 @@ GATHERED, MOST_GATHERED = 1_000, 10_000
 the items that are held back for it.
 """
 
+SHOWN_WITHIN = 60_000
+"""Milliseconds by which a contact may show a form as sent before the form itself says so."""
+
 Pulled = Iterator[tuple[list[Activity], Cursor]]
 
 
@@ -193,9 +196,10 @@ class Sent(NamedTuple):
 
 
 def _of_contacts(items: Sequence[Sent], addresses: Addresses, feeds: Sequence[Feed]) -> list[Activity]:
-    """The items as activities; those of addresses that no contact has are left out."""
+    """The items as activities; those of addresses that no contact has are left out, and noted."""
     fit = [(each, feed) for each in items if (feed := fitting_feed(feeds, each.values))]
     ids = addresses.ids({each.email for each, _ in fit})
+    addresses.note_nobodys(each.id for each, _ in fit if not ids[each.email])
     return [
         Activity(
             Ref(CRM, KIND, ids[each.email]),
@@ -203,6 +207,7 @@ def _of_contacts(items: Sequence[Sent], addresses: Addresses, feeds: Sequence[Fe
             feed.kind,
             each.at,
             {**read_attributes(feed, each.values), **_soon_after_sending(each)},
+            by_address=True,
         )
         for each, feed in fit
         if ids[each.email]
@@ -237,25 +242,34 @@ def pull_forms(api: Api, addresses: Addresses, feeds: Sequence[Feed], begun: Cur
     start = to_millis(api.server_time)
     span = _span(api, begun, start, oldest)
     done = begun.ended(start, span.daily)
-    if not span.wide and not _anybody_converted(api, span.since):
+    if not span.wide and begun.shown and not _shows_form(api, span.since, refused=True):
         yield [], done
         return
-    forms = _Forms(api, span.since)
+    forms, newest = _Forms(api, span.since), list[Activity]()
     for sent in _gathered(forms.submissions()):
+        found = _of_contacts(sent, addresses, feeds)
+        newest = sorted([*newest, *found], key=lambda each: each.at)[-1:]
         # The cursor does not move: forms come several at once, so that there is no place in between.
-        yield _of_contacts(sent, addresses, feeds), begun
-    yield [], done._replace(full=begun.full and not forms.refused and not addresses.refused)
+        yield found, begun
+    shown = begun.shown
+    if newest and (span.wide or not shown):
+        shown = _shows_form(api, to_millis(newest[0].at) - SHOWN_WITHIN, newest[0].ref.id)
+    whole = begun.full and not forms.refused and not addresses.refused
+    yield [], done._replace(full=whole, shown=shown)
 
 
-def _anybody_converted(api: Api, since: int) -> bool:
-    """Whether any contact sent a form since then: one search instead of one call for each form."""
-    condition = {"propertyName": "recent_conversion_date", "operator": "GTE", "value": str(since)}
-    body = {"filterGroups": [{"filters": [condition]}], "properties": ["hs_object_id"], "limit": 1}
+def _shows_form(api: Api, since: int, contact_id: str = "", *, refused: bool = False) -> bool:
+    """Whether a contact, or this one, shows that it sent a form since then: one search instead of a call for each form.
+
+    Not documented is that contacts always do, so that `Cursor.shown` says whether the latest form was shown (2026-11).
+    """
+    filters = [{"propertyName": "recent_conversion_date", "operator": "GTE", "value": str(since)}]
+    filters += [{"propertyName": "hs_object_id", "operator": "EQ", "value": contact_id}] if contact_id else []
+    body = {"filterGroups": [{"filters": filters}], "properties": ["hs_object_id"], "limit": 1}
     try:
-        answer = api.search("contacts", body)
-        return bool(answer["results"])
+        return bool(api.search("contacts", body)["results"])
     except RequestRefused:
-        return True
+        return refused
 
 
 class _Forms:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from connectors.hubspot.client import Api
+from connectors.hubspot.endpoints import Endpoint
 from connectors.hubspot.errors import KIND, RequestRefused, text_of
 from connectors.hubspot.missing_fields import TASK_KEY
 from connectors.hubspot.properties import Definition
@@ -140,7 +141,7 @@ def _archived(api: Api, kind: str) -> list[Mapping[str, Any]]:
 
 def _group(api: Api, kind: str) -> Iterator[str]:
     where = api.place("groups", kind=kind)
-    if any(each.get("name") == GROUP for each in api.get(where)["results"]):
+    if any(each.get("name") == GROUP for each in _groups(api, where)):
         return
     try:
         api.post(where, {"name": GROUP, "label": GROUP_LABEL, "displayOrder": -1})
@@ -149,6 +150,17 @@ def _group(api: Api, kind: str) -> Iterator[str]:
             raise
         return
     yield f"created the HubSpot property group {GROUP_LABEL!r}{'' if kind == 'contacts' else f' of {kind}'}"
+
+
+def _groups(api: Api, where: Endpoint) -> Sequence[Mapping[str, Any]]:
+    """The groups there are, none where they cannot be listed: whoever makes one then hears that it is there."""
+    try:
+        listed: Sequence[Mapping[str, Any]] = api.get(where)["results"]
+    except RequestRefused as error:
+        if error.status not in (404, 405):
+            raise
+        return ()
+    return listed
 
 
 def _scored(name: str) -> dict[str, Any]:

@@ -219,7 +219,7 @@ def _outcomes(schema: Schema, names: FieldMap) -> Iterator[tuple[bool, str]]:
 
 def _visible(org: Org, objects: Sequence[str]) -> Iterator[tuple[bool, str]]:
     """Sharing hides records without an error: compare what is seen with what there is."""
-    there = org.rest("GET", f"limits/recordCount?sObjects={','.join(objects)}", read=record_counts)
+    there = org.spare("GET", f"limits/recordCount?sObjects={','.join(objects)}", read=record_counts)
     for object_ in objects:
         seen = _count(org, f"SELECT COUNT() FROM {object_}")
         if seen < SEEN_SHARE * there.get(object_, 0):

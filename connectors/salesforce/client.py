@@ -36,6 +36,7 @@ from connectors.salesforce.errors import (
     CRM,
     AnswerLost,
     Expired,
+    NobodyThere,
     NotTaken,
     RequestRefused,
     RequestTooLong,
@@ -208,6 +209,18 @@ class Org:
         options: dict[str, Any] = {} if body is None else {"json": body}
         return self.call(lambda client: read(client.restful(path, method=method, **options)))
 
+    def spare(self, method: str, path: str, body: object = None, read: Callable[[Any], Any] = _whatever) -> Any:
+        """The same of what can be done without: `RequestRefused`, too, where nobody answers at that address."""
+        options: dict[str, Any] = {} if body is None else {"json": body}
+
+        def exchange() -> Any:
+            try:
+                return self._once(lambda client: read(client.restful(path, method=method, **options)))
+            except NobodyThere as error:
+                raise RequestRefused("NOT_FOUND", str(error)) from error
+
+        return with_retries(CRM, exchange, self.stop)
+
     def rest_once(self, method: str, path: str, body: object) -> Any:
         """The JSON of what must not be done twice; repeated only where Salesforce has surely done nothing.
 
@@ -315,8 +328,9 @@ class Org:
         Those that `since` has an HTTP date for answer 304 where nothing changed. Nothing at all where the org does not
         do this: every GET can be sent by itself, too.
         """
+        body = self._composite_of(paths, since or {})
         try:
-            parts: dict[str, Part] = self.rest("POST", "composite", self._composite_of(paths, since or {}), read=_parts)
+            parts: dict[str, Part] = self.spare("POST", "composite", body, read=_parts)
         except RequestRefused:
             return {}
         return parts

@@ -29,6 +29,10 @@ class NotTaken(Transient):
     """Salesforce had no room for the request and did nothing: whatever it is, it can be sent once more."""
 
 
+class NobodyThere(Transient):
+    """At this address something answers that does not speak as Salesforce does: a gateway, or there is no such call."""
+
+
 class AnswerLost(Unavailable):
     """Salesforce may or may not have done what must not be done twice."""
 
@@ -66,6 +70,9 @@ PASSING = frozenset(
 
 TOO_LONG = frozenset({414, 431})
 """Statuses for an address that is too long; it is no shorter when it is sent again."""
+
+NO_ADDRESS = frozenset({404, 405})
+"""Statuses for an address at which nobody answers, or not to this method."""
 
 RETRY_STATUSES = frozenset({406, 408, 420, 425, 429})
 """Statuses below 500 that Salesforce gives for passing trouble (406 and 420: seen on Bulk 2.0 endpoints)."""
@@ -118,7 +125,8 @@ def judge_answer(status: int, content: Any) -> NoReturn:
     if status in TOO_LONG:
         raise RequestTooLong
     if not code:
-        raise Transient(f"Salesforce answered with status {status} and something that is not JSON")
+        lacking = NobodyThere if status in NO_ADDRESS else Transient
+        raise lacking(f"Salesforce answered with status {status} and not in its own words")
     raise RequestRefused(code, message)
 
 

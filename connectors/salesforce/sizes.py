@@ -18,7 +18,7 @@ def learn_sizes(org: Org, objects: Iterable[str]) -> None:
     if not names:
         return
     try:
-        counts: dict[str, int] = org.rest("GET", f"limits/recordCount?sObjects={','.join(names)}", read=record_counts)
+        counts: dict[str, int] = org.spare("GET", f"limits/recordCount?sObjects={','.join(names)}", read=record_counts)
     except RequestRefused:
         counts = {}
     now = time.monotonic()

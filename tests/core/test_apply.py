@@ -281,10 +281,10 @@ class Reading:
 def test_of_two_records_under_one_id_the_live_one_counts_in_whatever_order_they_come(order):
     dead = contact(1, gone=True)
     live = contact(2, aliases=("1",))
-    assert read_present(Reading(*[dead, live][::order]), [ADA]) == {ADA: live}
+    assert read_present(Reading(*[dead, live][::order]), [ADA])[0] == {ADA: live}
 
 
 @pytest.mark.parametrize("name", ["merged_into", "converted_into"])
 def test_a_record_that_became_another_one_is_not_there_any_more(name):
     became = contact(1, **{name: Ref("hubspot", "contact", "2")})
-    assert read_present(Reading(became), [ADA]) == {ADA: None}
+    assert read_present(Reading(became), [ADA])[0] == {ADA: None}

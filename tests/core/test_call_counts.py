@@ -37,8 +37,10 @@ class Daemon:
         return [each.path.replace("/2026-09", "") for each in self.sandbox.calls.of("hubspot")]
 
     def settle(self):
-        """Until nothing is left to be read or written."""
-        for _ in range(3):
+        """Until nothing is left to be read or written, and an activity was seen changing its contact an hour ago."""
+        self.run()
+        self.sandbox.do("hubspot", "add_activity", id=somebody(self), kind="call_completed")
+        for _ in range(7):
             self.run()
         return self
 
@@ -93,8 +95,8 @@ def test_what_happens_in_sources_at_rest_is_found_in_time_and_nothing_is_lost(da
     for type_ in ("calls", "notes", "meetings", "notes", "calls", "calls"):
         ids.append(daemon.log(type_, somebody(daemon)))
         daemon.run()
-    daemon.run()
-    daemon.run()
+    for _ in range(8):
+        daemon.run()
     assert daemon.knows(*ids)
 
 
@@ -127,6 +129,33 @@ def test_a_change_whose_run_was_cut_off_wakes_the_sources_all_the_same(daemon):
     daemon.run()
     assert daemon.result.crms["hubspot"].pulled == 0  # the contact was stored before
     assert daemon.knows(made)
+
+
+def test_sources_do_not_rest_before_an_activity_was_seen_changing_its_contact(runs):
+    daemon = Daemon(runs)
+    for _ in range(6):
+        daemon.run()
+    made = daemon.log("notes", somebody(daemon))
+    daemon.run()
+    assert daemon.knows(made)
+
+
+def test_a_source_whose_activities_change_no_contact_does_not_rest_for_a_day(daemon):
+    first = daemon.log("calls", somebody(daemon))
+    while not daemon.knows(first):
+        daemon.run()
+    asked = Counter(path for _ in range(16) for path in daemon.run())
+    assert asked["/crm/objects/calls/search"] == 16
+    assert asked["/crm/objects/notes/search"] <= 3
+    for _ in range(80):
+        daemon.run()
+    assert Counter(path for _ in range(16) for path in daemon.run())["/crm/objects/calls/search"] <= 3
+
+
+def test_that_activities_change_their_contacts_is_known_after_a_restart(daemon):
+    daemon.start()
+    assert "/crm/objects/notes/search" in daemon.run()
+    assert "/crm/objects/notes/search" not in daemon.run()
 
 
 def test_a_restart_reads_every_source(daemon):

@@ -4,7 +4,7 @@ import pytest
 
 from connectors.sandbox.faults import Fault
 from crmsync.config.tables import Feed
-from tests.support.hubspot import FORMS, contacts, create, hubspot, refused, sent
+from tests.support.hubspot import FORMS, calls, contacts, create, hubspot, properties, refused, sent
 from tests.support.pages import pulled
 from tests.support.scoring import model, total
 
@@ -49,6 +49,47 @@ def test_a_form_that_hubspot_refuses_costs_that_form_only_and_is_named(sandbox, 
     (note,) = [each for each in hubspot(sandbox).check().notes if "forms" in each]
     assert "Odd form" in note
     assert "Good form" not in note
+
+
+def forms_since(sandbox, connector, cursor):
+    """The names of the forms that were sent since a cursor, and the cursor behind them, an hour later."""
+    sandbox.clock.advance(3_600)
+    connector.account()
+    found, cursor = pulled(connector.activities(cursor))
+    return {each.attributes["form"] for each in found}, cursor
+
+
+def send(sandbox, contact_id, form, shows):
+    """A form that was sent, which the contact shows or does not show."""
+    sent(sandbox, contact_id, form=form)
+    if not shows:
+        properties(sandbox, contact_id).pop("recent_conversion_date")
+
+
+@pytest.mark.parametrize("shows", [False, True])
+def test_a_sent_form_comes_with_the_next_run_also_where_contacts_do_not_show_it(sandbox, shows):
+    ada, connector = create(sandbox, email="ada@acme.example"), hubspot(sandbox, activities=FORMS)
+    send(sandbox, ada, "First", shows)
+    _, cursor = forms_since(sandbox, connector, None)
+    sandbox.calls.clear()
+    assert forms_since(sandbox, connector, cursor)[0] == set()
+    # Where they do, forms are asked for only when a contact shows one.
+    assert bool(calls(sandbox, "submissions")) is not shows
+    send(sandbox, ada, "Second", shows)
+    assert forms_since(sandbox, connector, cursor)[0] == {"Second"}
+
+
+def test_contacts_that_show_no_forms_any_more_are_asked_no_longer(sandbox):
+    ada, connector = create(sandbox, email="ada@acme.example"), hubspot(sandbox, activities=FORMS)
+    send(sandbox, ada, "First", shows=True)
+    _, cursor = forms_since(sandbox, connector, None)
+    send(sandbox, ada, "Second", shows=False)
+    assert forms_since(sandbox, connector, cursor)[0] == set()
+    sandbox.clock.advance(82_000)
+    found, cursor = forms_since(sandbox, connector, cursor)
+    assert "Second" in found
+    send(sandbox, ada, "Third", shows=False)
+    assert forms_since(sandbox, connector, cursor)[0] == {"Third"}
 
 
 def test_forms_that_hubspot_refuses_to_list_are_left_out_and_the_rest_comes(sandbox):

@@ -2,7 +2,10 @@
 
 from dataclasses import replace
 
-from tests.support.hubspot import NAMES, YES_NO, change, contacts, create, hubspot, post, properties
+import pytest
+
+from connectors.sandbox.faults import Fault
+from tests.support.hubspot import NAMES, YES_NO, change, contacts, create, hubspot, post, properties, refused
 
 
 def test_create_fields_is_done_once(sandbox):
@@ -44,6 +47,15 @@ def test_the_points_of_a_channel_are_a_number_with_its_name(sandbox):
 def test_an_archived_property_of_the_same_name_is_named(sandbox, ready):
     sandbox.do("hubspot", "hide_property", property="ls_score")
     assert any("ls_score" in each and "restore" in each for each in ready.create_fields())
+
+
+@pytest.mark.parametrize("status", [404, 405])
+def test_properties_are_made_where_the_groups_cannot_be_listed(sandbox, status):
+    sandbox.faults.add(Fault(method="GET", path="/groups$", **refused(status=status, message="Not here")))
+    connector = hubspot(sandbox)
+    assert sum("created" in each for each in connector.create_fields()) == 4
+    sandbox.do("hubspot", "hide_property", property="ls_band")
+    assert "ls_band" in " ".join(connector.create_fields())
 
 
 TAGS = ("not a fit", "engaged, needs follow-up")

@@ -219,6 +219,41 @@ def test_a_version_that_retires_during_a_pull_ends_it_at_once(sandbox, crm, bulk
     assert sum(re.search(path, call.path) is not None for call in sandbox.calls if call.status == 410) == 1
 
 
+NOBODY_THERE = [
+    ("answer", {"status": 404, "body": {"detail": "Not Found"}}),
+    ("answer", {"status": 405, "body": {"detail": "Method Not Allowed"}}),
+    ("html", {"status": 404}),
+]
+NOT_FOUND = {"status": 404, "body": [{"errorCode": "NOT_FOUND", "message": "The requested resource does not exist"}]}
+
+
+@pytest.mark.parametrize("path", ["/composite$", "/limits/recordCount"])
+@pytest.mark.parametrize(("do", "how"), [*NOBODY_THERE, ("answer", NOT_FOUND)])
+def test_an_org_without_what_only_saves_calls_is_read_all_the_same(sandbox, crm, do, how, path):
+    whole = by_ref(pulled(crm.contacts(None))[0])
+    fault(sandbox, do, path, **how)
+    made = connect(sandbox)
+    contacts, cursor = pulled(made.contacts(None))
+    assert by_ref(contacts) == whole
+    assert pulled(made.contacts(cursor))[1]
+    assert pulled(made.activities(None))[0]
+    assert any(each.status == how["status"] for each in sandbox.calls.of("salesforce"))
+
+
+@pytest.mark.parametrize(("do", "how"), NOBODY_THERE)
+def test_a_page_that_nobody_answers_for_once_is_read_again(sandbox, crm, do, how):
+    whole = by_ref(pulled(crm.contacts(None))[0])
+    fault(sandbox, do, "/query", nth=1, **how)
+    assert by_ref(pulled(connect(sandbox).contacts(None))[0]) == whole
+
+
+def test_an_org_is_known_by_its_log_in_where_its_own_record_cannot_be_read(sandbox, crm):
+    known = crm.account()
+    refusal = [{"errorCode": "INVALID_TYPE", "message": "sObject type 'Organization' is not supported."}]
+    fault(sandbox, "answer", "/query", status=400, body=refusal)
+    assert connect(sandbox).account() == known
+
+
 def test_no_secret_in_what_is_shown(sandbox):
     settings = salesforce.Settings(
         instance_url=sandbox.url, client_id="a", client_secret=CANARY, private_key=CANARY, refresh_token=CANARY
