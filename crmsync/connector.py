@@ -171,7 +171,8 @@ class Connector(Protocol):
         ...
 
     def read(self, refs: Sequence[Ref]) -> Iterator[Contact]:
-        """The records as they are now, not from an index. One that no longer exists is `gone`, and `erased`.
+        """The records as they are now, not from an index. One that no longer exists is `gone`, and `erased`, and
+        `unseen` where the CRM would say the same of a record that it does not show.
 
         One of which the CRM's answer cannot be read does not come back at all.
         """

@@ -322,7 +322,7 @@ def _lint_stages(config: Config, reading: Connection) -> Iterator[Finding]:
 
 def _lint_bands(config: Config, reading: Connection) -> Iterator[Finding]:
     """The bands that people were given and the file does not have any longer."""
-    for name, many in held_bands(reading).items():
+    for name, many in held_bands(reading, config.band_names()).items():
         if name not in config.bands:
             said = f"{count_of(many, 'person')} {'is' if many == 1 else 'are'} in the band {name}"
             yield Finding(

@@ -6,7 +6,7 @@ import logging
 import re
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,9 +24,18 @@ LIBRARIES = ("urllib3", "requests", "hubspot", "simple_salesforce", "apscheduler
 _CREDENTIAL_KEYS = re.compile(r"(?i)authorization|token$|secret$|password$|private_key$")
 
 
-def start_logging(style: Literal["console", "json"], level: int, secrets: Sequence[str] = ()) -> None:
-    """Send everything that is logged, by crmsync and by libraries, to stderr from `level` on, without `secrets`."""
+def start_logging(
+    style: Literal["console", "json"],
+    level: int,
+    secrets: Sequence[str] = (),
+    is_wanted: Callable[[logging.LogRecord], bool] = lambda _: True,
+) -> None:
+    """Send everything that is logged, by crmsync and by libraries, to stderr from `level` on, without `secrets`.
+
+    `is_wanted` may tell of something in another way, and say no.
+    """
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(is_wanted)
     handler.setFormatter(_LateFormatter(style, secrets))
     logging.raiseExceptions = False  # a line that cannot be written would be printed as it is
     root = logging.getLogger()

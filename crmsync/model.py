@@ -169,7 +169,8 @@ class Contact:
     `aliases` are ids that this record used to have (a HubSpot merge makes a new id), `links` are records elsewhere
     that the CRM itself says are the same human. `unread` names mapped fields that the CRM does not show (any longer):
     what was known of them still holds. `group` orders writes against lock contention (Salesforce: account). A `gone`
-    record is `erased` where the CRM does not have it in its recycle bin either: nothing of it may stay. `company` is
+    record is `erased` where the CRM does not have it in its recycle bin either: nothing of it may stay, unless it is
+    `unseen`: then the CRM may just not show it, and only a pull of everything may take it for erased. `company` is
     `None` where there is none, or where none was to be read; `created_at` (aware UTC) is when the CRM got the record.
     """
 
@@ -190,6 +191,7 @@ class Contact:
     group: str = ""
     unread: frozenset[str] = frozenset()
     erased: bool = False
+    unseen: bool = False
     company: Company | None = None
     created_at: datetime | None = None
 
@@ -201,7 +203,8 @@ class Activity:
     One event with several participants is one Activity for each of them, with the same `id`.
     A page that holds an activity id holds it for all its participants: what was stored for that id is replaced.
     `gone` says that the CRM deleted it, `owner` is the CRM's id of who made it, where the CRM says so. `shared_id` is
-    an id that the same event has in another CRM, too: the Message-ID of an e-mail.
+    an id that the same event has in another CRM, too: the Message-ID of an e-mail. `by_address`: the CRM says only to
+    which e-mail address it belongs, and `ref` is who has that now.
     """
 
     ref: Ref
@@ -212,6 +215,7 @@ class Activity:
     gone: bool = False
     owner: str | None = None
     shared_id: str | None = None
+    by_address: bool = False
 
 
 class StageEntry(NamedTuple):
@@ -344,6 +348,9 @@ class Page(Generic[T]):
     stream began without a cursor: what is stored under such an id and did not come is no more.
 
     `left_out` are sentences for the admin: what the pull could not ask for, and what to do.
+
+    `nobodys` are ids of activities that the CRM has and of which nobody is known to have the address: they are not
+    among the items, and what is stored of them is still there.
     """
 
     items: Sequence[T]
@@ -351,6 +358,7 @@ class Page(Generic[T]):
     whole: frozenset[str] = frozenset()
     odd: Sequence[Odd] = ()
     left_out: Sequence[str] = ()
+    nobodys: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,4 +61,5 @@ def _join(group: list[Page[T]]) -> Page[T]:
         frozenset().union(*(page.whole for page in group)),
         [each for page in group for each in page.odd],
         [each for page in group for each in page.left_out],
+        frozenset().union(*(page.nobodys for page in group)),
     )

@@ -22,7 +22,7 @@ from crmsync.failpoint import failpoint
 from crmsync.model import Change, Scalar
 from crmsync.planning.apply import apply_changes, read_present, resolve_unknown
 from crmsync.planning.approval import plan_of
-from crmsync.planning.reversal import CHANGED, UNREADABLE, Stages, reverse_change
+from crmsync.planning.reversal import CHANGED, UNREADABLE, UNSEEN, Stages, reverse_change
 from crmsync.planning.tasks import close_tasks, describe_refused_tasks
 from crmsync.pull import prepare_crms
 from crmsync.redaction import hide_secrets, secrets_of
@@ -159,11 +159,12 @@ def _draft_one(
     only_forward = not getattr(work.config.crms.get(crm), "backward_stages", True)
     restoring, left = [], []
     for some in in_chunks(listed, READ_AT_ONCE):
-        present = read_present(connector, [each.change.ref for each in some])
+        present, unseen = read_present(connector, [each.change.ref for each in some])
         for each in some:
             ref, taken = each.change.ref, each.taken
             if ref not in present:
-                left += [LeftField(each.id, name, UNREADABLE) for name in taken]
+                why = UNSEEN if ref in unseen else UNREADABLE
+                left += [LeftField(each.id, name, why) for name in taken]
                 continue
             sides = each.change.before, each.change.after
             before, after = ({name: side.get(name) for name in taken} for side in sides)

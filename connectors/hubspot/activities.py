@@ -107,8 +107,9 @@ class ActivityStream:
                     cursors[source] = cursor._replace(full=cursor.full and source not in unread)
                     self._delivered.add(source, items)
                     self._note_news(source, begun, items)
-                    if items or odd:
-                        yield Page(items, dump_cursors(cursors), odd=odd)
+                    nobodys = addresses.take_nobodys()
+                    if items or odd or nobodys:
+                        yield Page(items, dump_cursors(cursors), odd=odd, nobodys=nobodys)
                         odd = []
             except (Forbidden, RequestRefused) as error:
                 if isinstance(error, RequestRefused) and error.status not in _HOPELESS[_is_tracked(source)]:
@@ -140,7 +141,8 @@ class ActivityStream:
         now = to_millis(self._api.server_time)
         is_done = begun.at is not None and begun.start is None and abs(now - begun.at) < RESTED
         is_told = CHANGES_SEEN in self._notes and abs(now - self._unseen.get(source, 0)) > DAY
-        return is_done and is_told and abs(now - self._came_at.get(source, 0)) > LIVELY and now - begun.daily <= DAY
+        is_quiet = abs(now - self._came_at.get(source, 0)) > LIVELY and now - begun.daily <= DAY
+        return is_done and is_told and is_quiet and not begun.missed
 
     def _whole(self, prefix: str, cursors: Mapping[str, Cursor]) -> frozenset[str]:
         """The prefix, if every source with such ids was listed to its end and nothing of it was refused."""

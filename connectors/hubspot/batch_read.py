@@ -7,7 +7,17 @@ from typing import Any
 
 from connectors.hubspot.client import Api, Query
 from connectors.hubspot.endpoints import Endpoint
-from connectors.hubspot.errors import CRM, KIND, RequestRefused, id_of, list_in, object_in, objects_in, text_of
+from connectors.hubspot.errors import (
+    CRM,
+    KIND,
+    LASTING,
+    RequestRefused,
+    id_of,
+    list_in,
+    object_in,
+    objects_in,
+    text_of,
+)
 from connectors.hubspot.mapping import merged_ids
 from crmsync.model import Odd, Ref
 
@@ -26,35 +36,45 @@ def post_batch(
     """The results of a batch that reads, and the ids of the inputs that HubSpot failed to read time after time.
 
     A batch that succeeds may hold errors. That there is nothing is an answer; of all else nothing is known, which is
-    noted as odd. Raises `RequestRefused`.
+    noted as odd. What HubSpot would refuse again is asked for once. Raises `RequestRefused`.
     """
     results: list[Record] = []
+    unread: dict[str, str] = {}
     inputs: Sequence[Mapping[str, str]] = body["inputs"]
-    for last in [False] * (TIMES - 1) + [True]:
+    for times_left in reversed(range(TIMES)):
         answer = api.post(where, {**body, "inputs": inputs}, query)
         results += answer["results"]
-        failed, why = _failures(answer, [each["id"] for each in inputs])
-        inputs = [each for each in inputs if each["id"] in failed]
-        if inputs and not last:
-            api.pause(WAIT)
-        elif inputs:
-            # What records are looked up by may be an address.
-            names = ["" if "idProperty" in body else each["id"] for each in inputs]
-            api.note_odd([_failed_read(where.kind, each, why) for each in names])
-        else:
+        failed = _failures(answer, [each["id"] for each in inputs])
+        unread |= {id_: why for id_, why in failed.items() if why in LASTING or not times_left}
+        inputs = [each for each in inputs if each["id"] in failed.keys() - unread.keys()]
+        if not inputs:
             break
-    return results, frozenset(each["id"] for each in inputs)
+        api.pause(WAIT)
+    if "idProperty" not in body:
+        api.note_unread(where.kind, unread)
+    # What records are looked up by may be an address.
+    api.note_odd([_failed_read(where.kind, "" if "idProperty" in body else id_, why) for id_, why in unread.items()])
+    return results, frozenset(unread)
 
 
-def _failures(answer: Mapping[str, Any], ids: Sequence[str]) -> tuple[frozenset[str], str]:
-    """The ids that failed inside a batch, and HubSpot's word for why; an error that names none may be about any."""
+def _failures(answer: Mapping[str, Any], ids: Sequence[str]) -> dict[str, str]:
+    """The ids that failed inside a batch with HubSpot's word for why; an error that names none may be about any.
+
+    Where several may be about one, what names it counts, and then what passes.
+    """
     errors = objects_in(answer, "errors")
-    failures = [each for each in errors if not _says_nothing_there(each)]
     answered = {id_of(each.get("id") or object_in(each, "from").get("id")) for each in answer["results"]}
     answered = answered.union(*(_named(each) for each in errors if _says_nothing_there(each)))
-    named = [_named(each).intersection(ids) for each in failures]
-    failed = frozenset().union(*named) if all(named) else frozenset(ids)
-    return failed - answered, next((text_of(each.get("category")) for each in failures), "")
+    failures = [
+        (_named(each).intersection(ids), text_of(each.get("category")))
+        for each in errors
+        if not _says_nothing_there(each)
+    ]
+    failed: dict[str, str] = {}
+    for named, why in sorted(failures, key=lambda each: (not each[0], each[1] in LASTING)):
+        for id_ in sorted(named or ids):
+            failed.setdefault(id_, why)
+    return {id_: why for id_, why in failed.items() if id_ not in answered}
 
 
 def _says_nothing_there(error: Mapping[str, Any]) -> bool:

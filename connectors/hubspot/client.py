@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import IO, Any, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -92,6 +93,7 @@ class Api:
         self.compares_numbers: bool | None = None
         self._notes, self._lock = notes, threading.Lock()
         self._odd: list[Odd] = []
+        self._unread: dict[str, dict[str, None]] = {}
         self._burst = TokenBucket(settings.calls_per_10s or STARTING_RATE, 10.0)
         self._searches = TokenBucket(settings.searches_per_second, 1.0)
         self._client = _held_client(settings)
@@ -111,6 +113,17 @@ class Api:
         """Remember what could not be read of an answer."""
         with self._lock:
             self._odd += odd[: MOST_ODD - len(self._odd)]
+
+    def take_unread(self, kind: str) -> list[str]:
+        """The ids of records of a kind that HubSpot failed to read since this was asked last."""
+        with self._lock:
+            return list(self._unread.pop(kind, ()))
+
+    def note_unread(self, kind: str, ids: Iterable[str]) -> None:
+        """Remember which records HubSpot failed to read."""
+        with self._lock:
+            noted = self._unread.setdefault(kind, {})
+            noted.update(dict.fromkeys(islice(ids, MOST_ODD - len(noted))))
 
     def get(self, where: Endpoint, query: Query = ()) -> Any:
         """GET and return the parsed JSON."""

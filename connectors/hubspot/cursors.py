@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -15,6 +16,10 @@ DAY = 86_400_000
 """Milliseconds between looks at what HubSpot only tells in full: the recycle bin, late events, new associations."""
 
 
+MOST_MISSED = 1_000
+"""Records of a kind that HubSpot failed to read and that are asked for again; others come with a pull of everything."""
+
+
 class Cursor(NamedTuple):
     """Where the pull of one kind of record stands; every time is HubSpot's own, in milliseconds.
 
@@ -22,7 +27,7 @@ class Cursor(NamedTuple):
     `walk` where its list stands, `last` the last id of its search. `daily` is the latest of the daily looks.
     `feeds` is a fingerprint of what the records were to become; `again` says that it was another one before. `full`
     says that the pull under way began without a cursor and that HubSpot has refused none of these records since.
-    `shown` says that the contact who sent the latest form shows it, so that contacts can be asked whether anybody did.
+    `missed` are ids of records that HubSpot failed to read: each pull asks for them again.
     """
 
     at: int | None = None
@@ -34,6 +39,11 @@ class Cursor(NamedTuple):
     again: bool = False
     full: bool = False
     shown: bool = False
+    missed: Sequence[str] = ()
+
+    def missing(self, ids: Iterable[str]) -> Cursor:
+        """The cursor that knows of these missed records, as far as they are not too many."""
+        return self._replace(missed=tuple(dict.fromkeys(ids))[:MOST_MISSED])
 
     def anew(self) -> Cursor:
         """The cursor with which everything is read once more."""
@@ -47,7 +57,8 @@ class Cursor(NamedTuple):
 def dump_cursors(cursors: dict[str, Cursor]) -> str:
     """All the cursors of a stream as one text."""
     plain = {
-        name: {k: v for k, v in each._asdict().items() if v not in (None, "", False)} for name, each in cursors.items()
+        name: {k: v for k, v in each._asdict().items() if v not in (None, "", False, ())}
+        for name, each in cursors.items()
     }
     return orjson.dumps({"v": VERSION, **plain}).decode()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from connectors.hubspot.batch_read import BATCH, Record, cut_into_batches, post_batch
 from connectors.hubspot.client import Api
@@ -30,6 +30,16 @@ class Addresses:
     def __init__(self, api: Api) -> None:
         self._api, self.refused = api, False
         self._ids: dict[str, str] = {}
+        self._nobodys: set[str] = set()
+
+    def note_nobodys(self, ids: Iterable[str]) -> None:
+        """Note that these activities are there, and that no contact has their address."""
+        self._nobodys.update(ids)
+
+    def take_nobodys(self) -> frozenset[str]:
+        """The activities that were noted since this was asked last."""
+        taken, self._nobodys = frozenset(self._nobodys), set()
+        return taken
 
     def ids(self, emails: Collection[str]) -> Mapping[str, str]:
         """The id of the contact that has each address, which is in lower case; `""` where there is none."""

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from connectors.conversations import plain_message_id
 from connectors.hubspot.associations import attach_associated, attach_listed
-from connectors.hubspot.batch_read import Record
+from connectors.hubspot.batch_read import Record, read_many
 from connectors.hubspot.call_outcomes import label_outcome, label_outcomes
 from connectors.hubspot.client import Api
 from connectors.hubspot.cursors import DAY, Cursor, millis_of
@@ -53,7 +53,34 @@ class Engagements(NamedTuple):
 
 
 def pull_source(api: Api, what: Engagements, begun: Cursor) -> Iterator[tuple[list[Activity], Cursor]]:
-    """What is new of a source; with each piece the cursor behind it. Raises `Forbidden` or `Refused`."""
+    """What is new of a source, and what an earlier pull missed; with each piece the cursor behind it.
+
+    Raises `Forbidden` or `Refused`.
+    """
+    api.take_unread(what.source)
+    # While everything is read, they may still come.
+    if begun.missed and begun.at is not None:
+        found = _activities(what, _read_again(api, what, begun.missed), True)
+        begun = begun.missing(api.take_unread(what.source))
+        yield found, begun
+    missed = begun.missed
+    for items, cursor in _pull_changed(api, what, begun):
+        behind = cursor.missing([*missed, *api.take_unread(what.source)])
+        missed = behind.missed
+        yield items, behind
+
+
+def _read_again(api: Api, what: Engagements, ids: Sequence[str]) -> list[Record]:
+    """Records by their ids; those that are there no more are left out."""
+    try:
+        records = list(read_many(api, what.source, what.wanted, ids))
+    # None of them is there; or HubSpot refuses more than these, which what is read next will say.
+    except RequestRefused:
+        return []
+    return attach_associated(api, what.source, CONTACTS, _of_others(records, what.ours))
+
+
+def _pull_changed(api: Api, what: Engagements, begun: Cursor) -> Iterator[tuple[list[Activity], Cursor]]:
     source = what.source
     now = to_millis(api.server_time)
     overlap = millis_of(api.settings.look_back)

@@ -261,7 +261,7 @@ def id_of(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, int | str):
         return ""
     said = str(value)
-    return said if said.isascii() and said.isdigit() and len(said) <= LONGEST_ID else ""
+    return said if said.isascii() and said.isdecimal() and len(said) <= LONGEST_ID else ""
 
 
 LONGEST_ID = 25

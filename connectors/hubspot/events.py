@@ -196,9 +196,10 @@ class Sent(NamedTuple):
 
 
 def _of_contacts(items: Sequence[Sent], addresses: Addresses, feeds: Sequence[Feed]) -> list[Activity]:
-    """The items as activities; those of addresses that no contact has are left out."""
+    """The items as activities; those of addresses that no contact has are left out, and noted."""
     fit = [(each, feed) for each in items if (feed := fitting_feed(feeds, each.values))]
     ids = addresses.ids({each.email for each, _ in fit})
+    addresses.note_nobodys(each.id for each, _ in fit if not ids[each.email])
     return [
         Activity(
             Ref(CRM, KIND, ids[each.email]),
@@ -206,6 +207,7 @@ def _of_contacts(items: Sequence[Sent], addresses: Addresses, feeds: Sequence[Fe
             feed.kind,
             each.at,
             {**read_attributes(feed, each.values), **_soon_after_sending(each)},
+            by_address=True,
         )
         for each, feed in fit
         if ids[each.email]

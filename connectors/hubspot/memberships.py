@@ -60,7 +60,7 @@ def find_list_problems(api: Api, asked: Sequence[str]) -> Iterator[str]:
 
 def _find_list(api: Api, asked: str) -> Mapping[str, Any] | str:
     """The list that is meant, or a sentence that says why there is none."""
-    if asked.isascii() and asked.isdigit():
+    if asked.isascii() and asked.isdecimal():
         by_id = [each for each in _search(api, {"listIds": [asked]}) if id_of(each.get("listId")) == asked]
         if by_id:
             return by_id[0] if by_id[0].get("objectTypeId") == CONTACTS else _of_others(asked)

@@ -19,7 +19,7 @@ from connectors.hubspot.deals import (
     opportunities_of,
     plan_deals,
 )
-from connectors.hubspot.errors import Forbidden
+from connectors.hubspot.errors import Forbidden, RequestRefused
 from connectors.hubspot.history import HISTORY, read_histories
 from connectors.hubspot.mapping import changed_at
 from connectors.hubspot.paging import Listing, Skipping, Window, whole_list
@@ -43,13 +43,17 @@ class Outcomes:
     def __init__(self, api: Api, portal: Portal, value: str) -> None:
         self._api, self._portal, self._value = api, portal, value or AMOUNT
         self._reading: DealReading | None = None
+        self._missed: Sequence[str] = ()
 
     def since(self, text: str | None) -> Iterator[Page[Opportunity]]:
         """Pages of deals that changed since the cursor, or all of them. Raises `ConfigError` without the scope."""
         self._api.take_odd()
+        self._api.take_unread(DEALS)
         self._reading = None
+        begun = load_cursors(text).get(DEALS, Cursor())
+        self._missed = begun.missed
         try:
-            yield from self._pulled(load_cursors(text).get(DEALS, Cursor()))
+            yield from self._pulled(begun)
         except Forbidden as error:
             raise _name_scope(error) from error
 
@@ -71,6 +75,9 @@ class Outcomes:
         if begun.at is None or begun.at > now + overlap:
             yield from self._all(begun if begun.at is None else begun.anew())
             return
+        if begun.missed:
+            self._missed = ()
+            yield self._page(self._read_again(begun.missed), begun)
         start = begun.start or now
         looks = start - begun.daily > DAY
         try:
@@ -116,6 +123,14 @@ class Outcomes:
         records = attach_associated(self._api, DEALS, "contacts", records)
         return self._with_history(attach_associated(self._api, DEALS, "companies", records, PRIMARY), self._how())
 
+    def _read_again(self, ids: Sequence[str]) -> list[Record]:
+        """Deals that an earlier pull missed, as far as they are there."""
+        try:
+            return self._read(ids)
+        # None of them is there; or HubSpot refuses more than these, which what is read next will say.
+        except RequestRefused:
+            return []
+
     def _with_listed(self, records: Sequence[Record]) -> list[Record]:
         records = attach_listed(self._api, DEALS, "contacts", records)
         return attach_listed(self._api, DEALS, "companies", records, PRIMARY)
@@ -130,16 +145,18 @@ class Outcomes:
         """What was deleted since then (milliseconds), out of the recycle bin."""
         for records, _ in whole_list(Listing(self._api, DEALS, ["hs_object_id"], archived=True)):
             gone = [gone_deal(each["id"], at) for each in records if to_millis(at := changed_at(each)) >= since]
-            yield Page(gone, _text(going), odd=self._api.take_odd())
+            yield Page(gone, self._text(going), odd=self._api.take_odd())
 
     def _page(self, records: Sequence[Record], cursor: Cursor) -> Page[Opportunity]:
         how = self._how() if records else None
         found = [each for record in records for each in opportunities_of(record, how)] if how else []
-        return Page(found, _text(cursor), odd=self._api.take_odd())
+        return Page(found, self._text(cursor), odd=self._api.take_odd())
 
-
-def _text(cursor: Cursor) -> str:
-    return dump_cursors({DEALS: cursor})
+    def _text(self, cursor: Cursor) -> str:
+        """The cursor as text, with what was missed until now."""
+        behind = cursor.missing([*self._missed, *self._api.take_unread(DEALS)])
+        self._missed = behind.missed
+        return dump_cursors({DEALS: behind})
 
 
 def _name_scope(error: Forbidden) -> Forbidden:

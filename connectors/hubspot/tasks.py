@@ -89,7 +89,7 @@ class OwnerTasks:
         return NO_TASK_KEY if known is None else known.objection_to_keys
 
     def _objection(self, task: Task) -> str:
-        if task.ref.kind != KIND or not task.ref.id.isdigit():
+        if task.ref.kind != KIND or not task.ref.id.isdecimal():
             return "this is not the id of a HubSpot contact"
         if not any(each.id == task.owner and each.active for each in self._portal.owners()):
             return f"the HubSpot owner {task.owner} is deactivated or unknown"

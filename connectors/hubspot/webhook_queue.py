@@ -62,4 +62,4 @@ def _of_contacts(event: dict[str, Any]) -> bool:
 
 def _is_id(value: Any) -> bool:
     text = str(value)
-    return isinstance(value, int | str) and text.isascii() and text.isdigit() and len(text) <= _LONGEST_ID
+    return isinstance(value, int | str) and text.isascii() and text.isdecimal() and len(text) <= _LONGEST_ID

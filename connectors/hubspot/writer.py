@@ -98,8 +98,8 @@ class Writer:
         await_earlier_import(self._api, self._notes)
         self._moves.finish()
         self._portal.doubt()
-        yield from (Receipt(each.ref, False, "NO_ID", NO_ID) for each in changes if not each.ref.id.isdigit())
-        inputs = [self._prepared(each) for each in changes if each.ref.id.isdigit()]
+        yield from (Receipt(each.ref, False, "NO_ID", NO_ID) for each in changes if not each.ref.id.isdecimal())
+        inputs = [self._prepared(each) for each in changes if each.ref.id.isdecimal()]
         yield from (each.receipt() for each in inputs if not each.properties)
         masses, rest = self._masses([each for each in inputs if each.properties])
         # Together, since before a batch those are looked at whose stage or owner it moves.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 
@@ -36,6 +36,9 @@ MOST_JUDGED = 10_000
 MESSAGE_ID = "MessageIdentifier"
 """The field of an EmailMessage that holds its Message-ID (RFC 5322)."""
 
+DRAFT = "5"
+"""The `Status` of an EmailMessage that was begun and not sent; when it is sent, its time stamp moves."""
+
 NOBODY = Ref(CRM, "lead", "")
 """Stands in the place of a participant where an activity is gone and nobody can tell whose it was."""
 
@@ -47,8 +50,9 @@ People = Mapping[str, Sequence[Ref]]
 class Origin:
     """How one object becomes activities: what it needs beside the feeds' columns, who took part, and when.
 
-    `prefix` begins the ids of its rows. `leave_out` are flags of rows that are not occurrences of their own; `objects`
-    are looked at for participants.
+    `prefix` begins the ids of its rows. `leave_out` are flags of rows that are not occurrences of their own, `unless`
+    cells of rows that are none yet: where these cannot be read, nobody can tell and all rows are. `objects` are looked
+    at for participants.
     """
 
     prefix: str
@@ -57,6 +61,11 @@ class Origin:
     people: Callable[[Org, Schema, Sequence[Row], KeyFinder], People]
     at: Callable[[str, Row], datetime | None]
     objects: tuple[str, ...] = ()
+    unless: Mapping[str, str] = field(default_factory=dict)
+
+    def has_happened(self, row: Row) -> bool:
+        """Whether a row tells of something: it was not deleted, and what it tells has come to pass."""
+        return row.get("IsDeleted") is not True and all(row.get(path) != cell for path, cell in self.unless.items())
 
 
 def pull_activities(
@@ -152,7 +161,11 @@ def source_of(name: str, feeds: Sequence[Feed], schema: Schema, also: str = "", 
     origin = ORIGINS[name]
     asked = [path for feed in feeds for path in (*feed.where, *feed.attributes.values())]
     columns = tuple(
-        dict.fromkeys(readable_paths(schema, name, (*origin.columns, *filter(None, [also, shared]), *asked)).values())
+        dict.fromkeys(
+            readable_paths(
+                schema, name, (*origin.columns, *origin.unless, *filter(None, [also, shared]), *asked)
+            ).values()
+        )
     )
     told = [*sorted(feed.model_dump_json() for feed in feeds), shared]
     defined = hashlib.sha256("".join(told).encode()).hexdigest()[:12]
@@ -184,7 +197,7 @@ def of_rows(
     """
     origin = ORIGINS[feeds[0].source]
     choose = choose_feeds(feeds)
-    people = origin.people(org, schema, [row for row in rows if row.get("IsDeleted") is not True], mails)
+    people = origin.people(org, schema, [row for row in rows if origin.has_happened(row)], mails)
     found: list[Activity] = []
     dropped = set(before or ()) - {feed.kind for feed in feeds}
     for row in rows:
@@ -397,6 +410,7 @@ ORIGINS: dict[str, Origin] = {
         _mail_people,
         _mail_at,
         ("EmailMessageRelation", "Task"),
+        {"Status": DRAFT},
     ),
     "CampaignMember": Origin(
         "00v",

@@ -206,14 +206,14 @@ def pull_contacts(
 def read_records(
     org: Org, schema: Schema, all_readers: Mapping[str, RecordReader], refs: Sequence[Ref]
 ) -> Iterator[Contact]:
-    """The records as they are now, in no particular order; one that Salesforce does not know is `erased`."""
+    """The records as they are now, in no particular order; one that Salesforce does not show is `unseen`."""
     for kind, reader in all_readers.items():
         ids = list(dict.fromkeys(ref.id for ref in refs if ref.kind == kind))
         for start in range(0, len(ids), IN_LIST * QUERIES_PER_COMPOSITE):
             some = ids[start : start + IN_LIST * QUERIES_PER_COMPOSITE]
             rows, gone = current_rows(org, schema, partial(reader.source, schema), some)
             yield from map(reader.contact, rows)
-            yield from (Contact(Ref(CRM, kind, each), NEVER, gone=True, erased=True) for each in gone)
+            yield from (Contact(Ref(CRM, kind, each), NEVER, gone=True, erased=True, unseen=True) for each in gone)
 
 
 def current_rows(

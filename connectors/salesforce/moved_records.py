@@ -18,15 +18,21 @@ HOPS = 5
 COLUMNS = ("IsDeleted", "MasterRecordId", "IsConverted", "ConvertedContactId")
 
 
-def find_moved_records(org: Org, schema: Schema, kind: str, ids: Sequence[str]) -> dict[str, Ref | None]:
-    """For each id where its record is now, or `None` if it is gone; records that stayed are left out."""
+def find_moved_records(
+    org: Org, schema: Schema, kind: str, ids: Sequence[str]
+) -> tuple[dict[str, Ref | None], frozenset[str]]:
+    """For each id where its record is now, or `None` if it is deleted; records that stayed are left out.
+
+    With it the ids of which Salesforce shows nothing: records that it has no more, or that are not shared.
+    """
     # Contacts cannot be converted, and lack these fields.
     columns = tuple(each for each in COLUMNS if schema.resolve(OBJECTS[kind], each))
     source = Source(OBJECTS[kind], OBJECTS[kind], columns, order=("Id",))
     known: dict[str, Row] = {}
-    asked, unread = set(ids), set[str]()
+    asked, unread, unseen = set(ids), set[str](), set[str]()
     for _ in range(HOPS):
         rows, gone = rows_by_id(org, schema, source, sorted(asked))
+        unseen |= set(gone).intersection(ids)
         known |= {str(row["Id"]): row for row in rows}
         unread |= asked - known.keys() - set(gone)
         asked = {str(row["MasterRecordId"]) for row in known.values() if "MasterRecordId" in row} - set(known)
@@ -34,8 +40,8 @@ def find_moved_records(org: Org, schema: Schema, kind: str, ids: Sequence[str]) 
             break
     if unread:  # where it went may hang on what cannot be read: whoever asked looks again later
         ids = [each for each in ids if each in known and "MasterRecordId" not in known[each]]
-    ends = {each: _end(each, kind, known) for each in ids}
-    return {each: end for each, end in ends.items() if end != Ref(CRM, kind, each)}
+    ends = {each: _end(each, kind, known) for each in ids if each not in unseen}
+    return {each: end for each, end in ends.items() if end != Ref(CRM, kind, each)}, frozenset(unseen)
 
 
 def _end(id_: str, kind: str, known: Mapping[str, Row]) -> Ref | None:

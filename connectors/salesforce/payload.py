@@ -10,7 +10,7 @@ from typing import Any
 from connectors.salesforce.client import Org
 from connectors.salesforce.contacts import RecordReader
 from connectors.salesforce.errors import text_of
-from connectors.salesforce.row_errors import INACTIVE_OWNER, RowError
+from connectors.salesforce.row_errors import INACTIVE_OWNER, NOT_SHOWN, RowError
 from connectors.salesforce.schema import OBJECTS, Field, Schema, fit_value
 from crmsync.model import Change, Owner, Scalar
 
@@ -35,6 +35,11 @@ class Update:
     def refuse(self, names: Iterable[str], why: RowError) -> None:
         """These names will not be written."""
         self.refused.update(dict.fromkeys(names, why))
+
+    def blame_sharing(self, why: RowError) -> None:
+        """What was refused for this reason was refused because Salesforce does not show the record."""
+        names = [name for name, each in self.refused.items() if each == why]
+        self.refuse(names, RowError(NOT_SHOWN, why.message))
 
     def take_up_again(self) -> frozenset[str]:
         """The names that were refused for the record's inactive owner, once it has another one: no longer refused."""

@@ -20,7 +20,7 @@ class RowError:
 
     @property
     def kind(self) -> Kind:
-        """What to do about it: again later, without a field, follow the record, or give the row up."""
+        """What to do about it: again later, look for the field, follow the record, or give the row up."""
         if self.code == "NO_RESULT":
             return "silent"
         if self.code in LOCKS:
@@ -28,7 +28,7 @@ class RowError:
         # Where a field is named, it is what the field points to that is gone, such as the owner.
         if self.code in MOVED and not self.fields_beside_id:
             return "moved"
-        return "field" if self.code in FIELD or self.fields_beside_id else "row"
+        return "field" if self.code in FIELD and not self.fields_beside_id else "row"
 
     @property
     def fields_beside_id(self) -> tuple[str, ...]:
@@ -74,6 +74,12 @@ MOVED = frozenset(
 )
 """Refusals of rows whose record may have been deleted, merged or converted: look it up."""
 
+DELETED = frozenset({"ENTITY_IS_DELETED"})
+"""Those of them that say of a record that it is deleted; the others may be about one that is only not shown."""
+
+NOT_SHOWN = "NOT_SHOWN"
+"""Our code where Salesforce shows nothing of a record that it would not write to."""
+
 FIELD = frozenset(
     {
         "INVALID_FIELD",
@@ -88,7 +94,7 @@ FIELD = frozenset(
         "OP_WITH_INVALID_USER_TYPE_EXCEPTION",
     }
 )
-"""Refusals that are about a field even where they do not say which."""
+"""Refusals that are about a field of the row even where they do not say which."""
 
 WORDS = {
     "UNABLE_TO_LOCK_ROW": "the record or its account was locked by another change; crmsync tries again",
@@ -110,6 +116,9 @@ WORDS = {
     "STRING_TOO_LONG": "the text is too long for the field",
     "NUMBER_OUTSIDE_VALID_RANGE": "the number is too large for the field; give the field more digits",
     "ENTITY_IS_DELETED": "the record is deleted",
+    NOT_SHOWN: "Salesforce does not show the record to the integration user, so it is kept and not written; give its "
+    "permission set 'View All Records' on the object, or share the record with it; if it was deleted for good, the "
+    "next full pull finds out",
     "CANNOT_UPDATE_CONVERTED_LEAD": "the lead has been converted",
     INACTIVE_OWNER: "the owner is an inactive user; transfer the record to an active one",
     "TRANSFER_REQUIRES_READ": "the new owner cannot read these records; choose another owner or give them 'Read'",

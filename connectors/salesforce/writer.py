@@ -18,7 +18,7 @@ from connectors.salesforce.contacts import RecordReader
 from connectors.salesforce.errors import RequestRefused, is_id
 from connectors.salesforce.moved_records import find_moved_records
 from connectors.salesforce.payload import Cells, Update
-from connectors.salesforce.row_errors import INACTIVE_OWNER, LATER, SILENT, RowError, first_error
+from connectors.salesforce.row_errors import DELETED, INACTIVE_OWNER, LATER, SILENT, RowError, first_error
 from connectors.salesforce.schema import OBJECTS, Schema
 from crmsync.connector import Narrow, Notes
 from crmsync.errors import Cancelled
@@ -81,21 +81,21 @@ def judge_row(each: Try, why: RowError | None, spelled: Mapping[str, str]) -> li
 
 
 def _without_culprit(each: Try, why: RowError, spelled: Mapping[str, str]) -> list[Try]:
-    """The rest of a refused row without the blamed names; where nobody is blamed, its parts one after the other."""
+    """The rest of a refused row without the blamed names; where none of them is blamed, its parts apart."""
     blamed = {api.lower() for api in why.fields_beside_id}
     culprits = frozenset(name for name in each.names if spelled[name].lower() in blamed)
-    if culprits and culprits != each.names:
-        each.row.refuse(culprits, why)
-        return [Try(each.row, each.names - culprits, each.locks)]
-    parts = _parts(each.names, why)
-    if len(parts) == 1 or why.kind == "lock" or why.code == INACTIVE_OWNER:
+    parts = [each.names - culprits] if culprits else _parts(each.names, why)
+    if parts == [each.names] or why.kind == "lock" or why.code == INACTIVE_OWNER:
         each.row.refuse(each.names, why)
         return []
-    return [Try(each.row, part, each.locks) for part in parts]
+    each.row.refuse(culprits, why)
+    return [Try(each.row, part, each.locks) for part in parts if part]
 
 
 def _parts(names: frozenset[str], why: RowError) -> list[frozenset[str]]:
-    """Rules of an org watch the stage, so that it is sent alone; a field that nobody names is found one by one."""
+    """Rules of an org watch the stage, whatever field they blame, so that it is sent alone; a field that nobody names
+    is found one by one.
+    """
     if why.kind == "field":
         return [frozenset({name}) for name in sorted(names)]
     parts = [names - {"stage"}, names & {"stage"}]
@@ -263,20 +263,36 @@ class Writer:
         if column or len(tries) == 1 or self._hunts < 0:
             # It was sent because of a describe that is out of date.
             self.schema.forget()
-            yield from ((each, RowError(error.code, error.message, column)) for each in tries)
+            without = [each for each in tries if not self._names_column(kind, each, column)]
+            spared = {id(each) for each in without} if len(without) < len(tries) else set()
+            why = RowError(error.code, error.message, column)
+            yield from ((each, why) for each in tries if id(each) not in spared)
+            yield from self._collection(kind, [each for each in tries if id(each) in spared])
             return
         half = len(tries) // 2
         yield from self._collection(kind, tries[:half])
         yield from self._collection(kind, tries[half:])
+
+    def _names_column(self, kind: str, each: Try, column: Sequence[str]) -> bool:
+        return not {api.lower() for api in self._api_cells(kind, each)}.isdisjoint(map(str.lower, column))
 
     def _record(self, kind: str, each: Try) -> dict[str, Any]:
         head = {"attributes": {"type": OBJECTS[kind]}, "id": each.row.change.ref.id}
         return {**head, **self._api_cells(kind, each)}
 
     def _followed(self, kind: str, rows: Sequence[Update]) -> Iterator[Receipt]:
-        """Where the records went that Salesforce would not write to: merged, converted, deleted, or still there."""
-        found = find_moved_records(self.org, self.schema, kind, [row.change.ref.id for row in rows]) if rows else {}
+        """Where the records went that Salesforce would not write to: merged, converted, deleted, or still there.
+
+        That it shows nothing of one is no word of a deletion: sharing may hide it.
+        """
+        ids = [row.change.ref.id for row in rows]
+        found, unseen = find_moved_records(self.org, self.schema, kind, ids) if ids else ({}, frozenset[str]())
         for row in rows:
+            if row.change.ref.id in unseen and row.moved:
+                if row.moved.code in DELETED:
+                    found[row.change.ref.id] = None
+                else:
+                    row.blame_sharing(row.moved)
             here = found.get(row.change.ref.id, ())
             said = receipt_of(row)
             moved = here if isinstance(here, Ref) else None

@@ -10,6 +10,8 @@ from typing import Any, Literal, TypeAlias
 
 import lark
 
+from connectors.sandbox.digits import LONGEST, is_count
+
 GRAMMAR = r"""
 query: _SELECT items _FROM PATH [alias] [scope] [where] [with] [group] [order] [limit] [offset] tail*
 items: item ("," item)*
@@ -223,7 +225,8 @@ def _date(text: str) -> date:
 
 
 def _number(text: str) -> int | float:
-    return float(text) if "." in text else int(text)
+    # A text of thousands of digits is no number that Python would read.
+    return float(text) if "." in text or len(text) > LONGEST else int(text)
 
 
 def _word(text: str) -> Value:
@@ -311,7 +314,7 @@ class _Trees(lark.Transformer[lark.Token, Any]):
         return sorts
 
     def limit(self, token: lark.Token) -> int:
-        if not token.isdigit():
+        if not is_count(token):
             raise SoqlError("MALFORMED_QUERY", f"unexpected token: '{token}'")
         return int(token)
 

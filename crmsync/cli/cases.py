@@ -21,6 +21,9 @@ from crmsync.reporting.cases import StateTally, read_state_cases
 from crmsync.reporting.console import print_sentences, progress_bar
 from crmsync.work import Progress
 
+MOST_A_WEEK = 1_000_000_000
+"""More people a week than a `--capacity` may name."""
+
 Input = Annotated[
     Path | None,
     typer.Option(

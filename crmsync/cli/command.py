@@ -9,7 +9,7 @@ import shlex
 import shutil
 import stat
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -114,7 +114,7 @@ def write_json(text: bytes) -> None:
 def run_command(as_json: bool, debug: bool, config: Path = DEFAULT_CONFIG, command: str = "") -> Iterator[Ending]:
     """Run a command: what goes wrong becomes sentences and an exit code, and `--json` prints exactly one document."""
     ending = Ending(as_json, debug, config=config, command=command)
-    log.start_logging("console", logging.DEBUG if debug else logging.WARNING)
+    log.start_logging("console", logging.DEBUG if debug else logging.WARNING, (), telling_waits())
     try:
         yield ending
         if as_json:
@@ -133,15 +133,41 @@ def run_command(as_json: bool, debug: bool, config: Path = DEFAULT_CONFIG, comma
         raise typer.Exit(ending.code)
 
 
-def opened_config(ending: Ending, level: int = logging.WARNING, read: Sequence[Path | None] = ()) -> Config:
+def telling_waits() -> Callable[[logging.LogRecord], bool]:
+    """For the log of a command that somebody typed: says in a sentence, and once, why nothing happens."""
+    said: set[str] = set()
+
+    def is_wanted(record: logging.LogRecord) -> bool:
+        # What structlog logs is a dictionary at this point.
+        told = record.msg if isinstance(record.msg, dict) else {"event": record.msg, **vars(record)}
+        event = str(told.get("event"))
+        if event in WAITS and event not in said:
+            print_sentences(messages_console(), WAITS[event].format_map(told))
+        said.add(event)
+        return event not in WAITS
+
+    return is_wanted
+
+
+WAITS = {
+    "waiting_for_another_writer": "Waiting for another crmsync command to finish writing to this state …",
+    "waiting_to_take_over": "Waiting {seconds} seconds, because {why} …",
+}
+"""The events that say why a command waits, in words."""
+
+
+def opened_config(ending: Ending, read: Sequence[Path | None] = (), *, is_daemon: bool = False) -> Config:
     """Read the config; from here on its log style counts and its secrets are kept out of everything.
 
-    `read` are further files that the command reads, so that no result replaces one of them.
+    `read` are further files that the command reads, so that no result replaces one of them. A daemon tells all that it
+    does in its log.
     """
     config = load(ending.config)
     ending.kept = (ending.config, *files_of(config.state.url), *(each for each in read if each is not None))
     ending.secrets = secrets_of(config)
-    log.start_logging(config.log, logging.DEBUG if ending.debug else level, ending.secrets)
+    level = logging.DEBUG if ending.debug else logging.INFO if is_daemon else logging.WARNING
+    told = {} if is_daemon else {"is_wanted": telling_waits()}
+    log.start_logging(config.log, level, ending.secrets, **told)
     return config
 
 

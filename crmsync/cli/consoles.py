@@ -40,7 +40,7 @@ UNLIMITED = 100_000
 
 def count_columns(stream: Any) -> int:
     """Columns of a terminal, or what `COLUMNS` says; 80 where nothing is known."""
-    if (said := os.environ.get("COLUMNS", "")).isdigit() and int(said):
+    if (said := os.environ.get("COLUMNS", "")).isdecimal() and int(said):
         return int(said)
     try:
         return os.get_terminal_size(stream.fileno()).columns or 80

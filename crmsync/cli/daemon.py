@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -35,7 +34,7 @@ def run(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False, debug: Deb
     Example: crmsync run --config crmsync.toml
     """
     with run_command(as_json, debug, config) as ending:
-        settings = opened_config(ending, logging.INFO)
+        settings = opened_config(ending, is_daemon=True)
         spoken = Spoken(ending.typed, {})
         with raise_stop_on_signals(0) as stop, opened_state(settings) as store:
             quick_check(store, datetime.now(UTC))

@@ -60,7 +60,7 @@ def _id_of(wanted: str, scores: list[ScoreSummary]) -> str:
     named = [each for each in scores if each.id == wanted] or [each for each in scores if each.name == wanted]
     if len(named) > 1:
         raise ConfigError(_list_scores(f"HubSpot has {len(named)} lead scores with the name {wanted!r}", named))
-    if not named and not (wanted.isascii() and wanted.isdigit()):
+    if not named and not (wanted.isascii() and wanted.isdecimal()):
         raise ConfigError(_list_scores(f"HubSpot has no lead score {wanted!r}", scores))
     if named and not named[0].of_people:
         said = f"the lead score {named[0].name!r} scores {named[0].scores}, and crmsync scores people"

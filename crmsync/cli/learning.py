@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from crmsync.cli.cases import CaseReader, Input, Since, Until, add_oddities, opened_cases, print_oddities
+from crmsync.cli.cases import MOST_A_WEEK, CaseReader, Input, Since, Until, add_oddities, opened_cases, print_oddities
 from crmsync.cli.command import (
     DEFAULT_CONFIG,
     AsJson,
@@ -39,11 +39,29 @@ Write = Annotated[
     typer.Option("--write", metavar="FILE", help="Write the whole config with the learned points to this new file."),
 ]
 Capacity = Annotated[
-    float | None, typer.Option("--capacity", min=0, metavar="N", help="Set the line so that at most N a week reach it.")
+    float | None,
+    typer.Option(
+        "--capacity", min=0, max=MOST_A_WEEK, metavar="N", help="Set the line so that at most N a week reach it."
+    ),
 ]
+
+
+def _in_per_cent(value: float | None) -> float | None:
+    if value is not None and 0 < value < 1:
+        raise typer.BadParameter(f"write per cent: --precision {value * 100:g}")
+    return value
+
+
 Precision = Annotated[
     float | None,
-    typer.Option("--precision", min=0, max=100, metavar="P", help="Set the line so that P per cent above it are won."),
+    typer.Option(
+        "--precision",
+        min=0,
+        max=100,
+        metavar="P",
+        callback=_in_per_cent,
+        help="Set the line so that P per cent above it are won.",
+    ),
 ]
 Hybrid = Annotated[
     bool, typer.Option("--hybrid", help="Keep your points and bands; offer what is new as adjustments of the total.")

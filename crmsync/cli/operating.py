@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+import re
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from pydantic import TypeAdapter, ValidationError
 
 from crmsync.bootstrap import has_state, opened_state, say_landing, state_to_keep
 from crmsync.cli.command import (
@@ -22,7 +22,7 @@ from crmsync.cli.command import (
     results_console,
     run_command,
 )
-from crmsync.config.tables import Duration
+from crmsync.config.tables import read_duration
 from crmsync.daemon.signals import raise_stop_on_signals
 from crmsync.errors import ConfigError
 from crmsync.reporting.console import (
@@ -77,12 +77,11 @@ def pause(
 def _end_of(written: str, now: datetime) -> datetime:
     """The instant at which a pause ends. Raises `ConfigError` where none is meant that is still to come."""
     try:
-        length: timedelta = TypeAdapter[Any](Duration).validate_python(written)
-        end = now + length
-    except ValidationError:
+        end = now + read_duration(written)
+    except ValueError:
+        if re.fullmatch(r"\s*\d+\s*[smhdw]\s*", written):
+            raise ConfigError(f"--until {written} is too far away") from None
         end = read_instant("--until", written, ", or 2h")
-    except OverflowError:
-        raise ConfigError(f"--until {written} is too far away") from None
     if end <= now:
         raise ConfigError(f"--until {written} has passed; name an instant that is still to come, for example 2h")
     return end

@@ -77,7 +77,7 @@ def choose_some(question: str, labels: Sequence[str], offered: Sequence[int], no
 
 
 def _is_number_of(typed: str, labels: Sequence[str]) -> bool:
-    return typed.isascii() and typed.isdigit() and len(typed) < 9 and 1 <= int(typed) <= len(labels)
+    return typed.isascii() and typed.isdecimal() and len(typed) < 9 and 1 <= int(typed) <= len(labels)
 
 
 def _narrow(typed: str, labels: Sequence[str], nothing: str) -> None:

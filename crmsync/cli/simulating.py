@@ -53,7 +53,13 @@ Against = Annotated[
 ]
 Capacity = Annotated[
     float | None,
-    typer.Option("--capacity", min=0, metavar="N", help="Find the lowest line that leaves at most N people a week."),
+    typer.Option(
+        "--capacity",
+        min=0,
+        max=reading.MOST_A_WEEK,
+        metavar="N",
+        help="Find the lowest line that leaves at most N people a week.",
+    ),
 ]
 FailIf = Annotated[
     list[str] | None,
@@ -105,7 +111,7 @@ def simulate(
         if routing:
             _simulate_routing(ending, settings, days)
             return
-        gates = [_parse_gate(each, settings) for each in fail_if or ()]
+        gates = [parse_gate(each, settings.band_names(), (), counted=("people",)) for each in fail_if or ()]
         odd = _simulate_model(ending, settings, against, capacity, given, since, until)
         if failed := _judge(ending, gates):
             odd = odd._replace(problems=[*odd.problems, *failed], code=FAILED)
@@ -180,15 +186,6 @@ def _models(settings: Config, against: Path | None, given: Path | None) -> Model
     if adopted is None:
         raise ConfigError("no model is in use yet; hold the config against a file: --against FILE", "crmsync sync")
     return Models(settings, config_of(adopted[1], settings), IN_USE)
-
-
-def _parse_gate(text: str, settings: Config) -> FailCondition:
-    """A condition on bands or `people`. Raises `ConfigError` for what a simulation does not count."""
-    gate = parse_gate(text, settings.band_names(), ())
-    if gate.name in ("changes", "owners") and gate.name not in settings.band_names():
-        known = ", ".join([*settings.band_names(), "people"])
-        raise ConfigError(f"--fail-if {text!r}: simulate counts no {gate.name}; the names are {known}")
-    return gate
 
 
 def _judge(ending: Ending, gates: Sequence[FailCondition]) -> list[str]:

@@ -9,7 +9,7 @@ from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
 import regex
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from crmsync.config.countries import INSTALL, find_strange, is_installed
 from crmsync.config.tables import Table
@@ -158,6 +158,21 @@ class Match(Table):
     def _finite(cls, value: Any) -> Any:
         if isinstance(value, float) and not math.isfinite(value):
             raise ValueError("write a text, a number, true or false")
+        return value
+
+    @field_validator("exists", "missing", mode="before")
+    @classmethod
+    def _true(cls, value: Any, info: ValidationInfo) -> Any:
+        if value is False:
+            what, other = ("not known", "missing") if info.field_name == "exists" else ("known", "exists")
+            raise ValueError(f"write true; for what is {what} write {other} = true")
+        return value
+
+    @field_validator("between", mode="before")
+    @classmethod
+    def _two(cls, value: Any) -> Any:
+        if isinstance(value, list) and len(value) != 2:
+            raise ValueError("write two numbers in brackets, for example [50, 200]")
         return value
 
     @field_validator("between")

@@ -45,7 +45,11 @@ _ALSO: Mapping[str, Sequence[str]] = {
     "BN": ("Brunei",),
     "HK": ("Hong Kong SAR", "Hongkong"),
     "MO": ("Macau",),
-    "DE": ("BRD", "GER", "Federal Republic of Germany"),
+    "DE": ("BRD", "GER", "D", "Federal Republic of Germany"),
+    "AT": ("A",),
+    "FR": ("F",),
+    "IT": ("I",),
+    "IN": ("Bharat", "भारत"),
     "CH": ("Swiss", "Suisse", "Svizzera", "Schweiz"),
     "SA": ("KSA",),
 }

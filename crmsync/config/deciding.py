@@ -92,6 +92,15 @@ class Stage(Table):
         return self
 
 
+def _cap(value: Any) -> Any:
+    if value == 0 and not isinstance(value, bool):
+        raise ValueError(
+            "0 gives this member nobody, ever; take them out of members, or write when they are away: "
+            'away = ["2026-12-24/2027-01-01"]'
+        )
+    return value
+
+
 class Member(Table):
     """Somebody of a pool: an address in the CRMs, and when and how much they take.
 
@@ -102,8 +111,8 @@ class Member(Table):
 
     email: str
     weight: int = Field(default=1, ge=1, le=1000)
-    daily: int | None = Field(default=None, ge=0)
-    open: int | None = Field(default=None, ge=0)
+    daily: Annotated[int | None, BeforeValidator(_cap)] = Field(default=None, ge=1)
+    open: Annotated[int | None, BeforeValidator(_cap)] = Field(default=None, ge=1)
     hours: Hours | None = None
     timezone: str | None = None
     holidays: Region | None = None

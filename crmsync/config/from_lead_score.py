@@ -108,6 +108,8 @@ def _write_model(score: LeadScore, named: Mapping[str, str], crm: str, most: flo
     yield f"# From the lead score {_on_one_line(score.name)!r} (id {score.id}): {counted}."
     yield from (f"# {_on_one_line(each)}." for each in score.notes)
     yield from ("", "[schedule]", f"timezone = {write_value(score.timezone)}   # days end when they do in the CRM", "")
+    yield "[values]"
+    yield 'missing = []              # in the CRM a text like "N/A" is a value like any other\n'
     if score.field:
         yield "[compare]                 # `crmsync plan` compares this score with ours, person by person"
         yield f"score = {write_value({crm: score.field})}\n"

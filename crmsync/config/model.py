@@ -33,7 +33,7 @@ from crmsync.config.rules import (
     Rule,
     Sequence,
 )
-from crmsync.config.tables import Duration, Table
+from crmsync.config.tables import Duration, Table, read_duration
 from crmsync.config.units import Days, Points, Texts
 from crmsync.config.values import Values
 from crmsync.folding import fold_text
@@ -106,7 +106,9 @@ class Band(Table):
 
 
 def _band(value: Any) -> Any:
-    return {"at": value} if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+    if isinstance(value, str | bool):
+        raise ValueError("write points without quotes, for example 25, or a table: { at = 25, min_fit = 10 }")
+    return {"at": value} if isinstance(value, int | float) else value
 
 
 Bands = dict[str, Annotated[Band, BeforeValidator(_band, json_schema_input_type=float | Band)]]
@@ -178,9 +180,37 @@ class Expect(Table):
     disqualified: str | None = None
     lines: dict[str, Points] = {}
 
+    @model_validator(mode="after")
+    def _tests_something(self) -> Expect:
+        if not self.model_dump(exclude_none=True, exclude_defaults=True):
+            said = 'write what is expected, for example { band = "mql" }'
+            raise ValueError(f"{said}; without it nothing is tested")
+        return self
+
 
 ACCOUNT_GIVEN = ("account_score", "account_people", "account_missing_roles")
 """What of an account a test lead may be given, besides owners."""
+
+ROUTING_GIVEN = ("owner", "account_owner", "colleague_owner", *ACCOUNT_GIVEN)
+"""What a test lead may be given for routing, and no field of theirs."""
+
+MOST_REPEATED = 1_000
+"""So many `times` an activity of a test lead may have happened."""
+
+
+def _check_given_activity(given: Any) -> None:
+    """Raise `ValueError` where an activity of a test lead is none."""
+    if not isinstance(given, Mapping) or not isinstance(given.get("kind"), str) or not given["kind"]:
+        raise ValueError('write its kind: { kind = "page_viewed", ago = "1d" }')
+    if "at" in given:
+        raise ValueError('write ago = "3d" in place of at: how long before the test it was')
+    times = given.get("times", 1)
+    if isinstance(times, bool) or not isinstance(times, int) or not 1 <= times <= MOST_REPEATED:
+        raise ValueError(f"times: write a whole number from 1 to {MOST_REPEATED:,}")
+    try:
+        read_duration(given.get("ago", "0d"))
+    except ValueError as error:
+        raise ValueError(f"ago: {error}") from None
 
 
 class Golden(Table):
@@ -205,6 +235,19 @@ class Golden(Table):
         roles = value.get(ACCOUNT_GIVEN[2], [])
         if not isinstance(roles, list) or not all(isinstance(each, str) for each in roles):
             raise ValueError(f'{ACCOUNT_GIVEN[2]}: write the names of roles, for example ["Decision maker"]')
+        return value
+
+    @field_validator("given")
+    @classmethod
+    def _activities(cls, value: dict[str, Any]) -> dict[str, Any]:
+        listed = value.get("activities", [])
+        if not isinstance(listed, list):
+            raise ValueError('activities: write a list, for example [{ kind = "page_viewed", ago = "1d" }]')
+        for place, each in enumerate(listed, start=1):
+            try:
+                _check_given_activity(each)
+            except ValueError as error:
+                raise ValueError(f"activity no. {place}: {error}") from None
         return value
 
     @field_validator("at")

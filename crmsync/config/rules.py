@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -36,6 +36,12 @@ NOT_THEIR_DOING = frozenset(
 """Types that do not end an inactivity, because somebody or something else did them or they show lost interest."""
 
 
+def _per_cent(value: float) -> float:
+    if 0 < value < 1:
+        raise ValueError("write per cent: 50 keeps one half")
+    return value
+
+
 class Decay(Table):
     """Time decay of points: by `half_life`, `linear` down to 0, or by `steps`.
 
@@ -44,7 +50,16 @@ class Decay(Table):
 
     half_life: Days | None = None
     linear: Days | None = None
-    steps: dict[Days, Annotated[float, Field(ge=0, le=100)]] | None = Field(default=None, min_length=1)
+    steps: dict[Days, Annotated[float, Field(ge=0, le=100), AfterValidator(_per_cent)]] | None = Field(
+        default=None, min_length=1
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _says_how(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            raise ValueError(f'write how: {{ half_life = "{value}" }}, or linear or steps')
+        return value
 
     @model_validator(mode="after")
     def _one_way(self) -> Decay:
@@ -127,8 +142,9 @@ class Behavior(ActivityRule):
     """Points for each activity of a kind.
 
     Of the activities inside `window` the newest count first: at most `max_per_day` of a day, `max_per_week` of a week
-    (Monday to Sunday) or `max_per_month` of a calendar month, and `max_times` in all; under `at_least` none counts.
-    Under `at_least_sum` none counts either: so much must an attribute of all of them inside `window` add up to.
+    (Monday to Sunday) or `max_per_month` of a calendar month. Of fewer than `at_least` of these none counts, else at
+    most `max_times` in all. Under `at_least_sum` none counts either: so much must an attribute of all of them inside
+    `window` add up to.
     `distinct_days` counts days instead of activities. `unless` takes all points away while such an activity exists.
     """
 
@@ -154,8 +170,6 @@ class Behavior(ActivityRule):
             raise ValueError("use only one of max_per_week and max_per_month")
         if self.distinct_days and (self.max_per_day or 1) != 1:
             raise ValueError("distinct_days counts each day once; remove max_per_day")
-        if self.max_times and self.max_times < self.at_least:
-            raise ValueError("at_least is higher than max_times, so the rule can never match")
         return self
 
     @property

@@ -46,7 +46,7 @@ from crmsync.config.experiment import (
 )
 from crmsync.config.feedback import FEEDBACK, Feedback, add_feedback
 from crmsync.config.mistakes import Loc, Mistake, raise_mistakes, suggest_name
-from crmsync.config.model import Model, selections_of
+from crmsync.config.model import ROUTING_GIVEN, Model, selections_of
 from crmsync.config.outcome import OutcomeRules
 from crmsync.config.sla import Sla
 from crmsync.config.tables import Duration, Table
@@ -141,6 +141,7 @@ class Config(Model, BaseSettings):
                 *self._odd_names(),
                 *self._moving_roles(),
                 *self._unmapped_fields(),
+                *self._unmapped_given(),
                 *self._strange_bands(),
                 *self._strange_pools(),
                 *self._strange_feedback(),
@@ -220,6 +221,15 @@ class Config(Model, BaseSettings):
                 asked = ", ".join(ROLE_FIELDS)
                 said = f"[account.roles] cannot ask for {name!r}; ask for a field of [fields] or one of: {asked}"
             yield Mistake(first[name], said)
+
+    def _unmapped_given(self) -> Iterator[Mistake]:
+        """Fields of test leads that nobody else has: what is expected of them would hold whatever is given."""
+        known = {*self.fields, *BUILTIN_FIELDS, *ROUTING_GIVEN, *self.arm_fields(), *self.count_fields(), "activities"}
+        for loc, test in self.placed("test") if self.fields else ():
+            for name in sorted(each for each in test.given if not known & {each, each.replace("_", ".", 1)}):
+                meant = suggest_name(name, known, "add it there, or correct the test lead")
+                said = f"test lead {test.name!r} has the field {name!r}, which is not in [fields]; {meant}"
+                yield Mistake((*loc, "given"), said)
 
     def placed_decisions(self) -> Iterator[tuple[Loc, Condition]]:
         """The questions of stages, routes and tracks, which may be about scores too, with their places in the file."""
@@ -570,7 +580,7 @@ class Config(Model, BaseSettings):
         return (init_settings,)
 
 
-READING = 4
+READING = 6
 """To be raised with every change of crmsync by which the same config and people may give other scores: an upgrade is
 then seen as an edited config is, so that everybody is scored again and what is too much is held for approval.
 """

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
 
+from crmsync.counts import count_of
 from crmsync.model import Scalar
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -23,13 +24,23 @@ class Table(BaseModel):
     )
 
 
-def _duration(value: Any) -> Any:
+def read_duration(value: Any) -> timedelta:
+    """A length of time as it is written in the config. Raises `ValueError` with what to write."""
     if isinstance(value, timedelta):
         return value
     found = re.fullmatch(r"\s*(\d+)\s*([smhdw])\s*", value) if isinstance(value, str) else None
     if not found:
         raise ValueError(_meant_duration(value) or _DURATION)
-    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+    try:
+        length = timedelta(**{_UNITS[found[2]]: int(found[1])})
+    except OverflowError:
+        length = timedelta.max
+    if length > _MOST:
+        raise ValueError("this is more than a hundred years")
+    return length
+
+
+_MOST = timedelta(days=36_500)
 
 
 _DURATION = 'write a whole number and a unit, for example "15m", "36h", "30d" or "2w"'
@@ -41,7 +52,7 @@ _LONGER = {"month": 30, "quarter": 91, "year": 365}
 def _meant_duration(value: Any) -> str:
     """What to write for a length of time that is written in another way; `""` where that cannot be told."""
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return f'write the unit, too, in quotes, for example "{value}d" for {value} days'
+        return f'write the unit, too, in quotes, for example "{value}d" for {count_of(value, "day")}'
     found = re.fullmatch(r"\s*(\d+)\s*([a-z]+?)s?\.?\s*", value.lower()) if isinstance(value, str) else None
     if isinstance(value, str) and re.fullmatch(r"\s*-\s*\d+\s*[smhdw]\s*", value):
         return f'a length of time has no minus; write "{value.strip(" -")}"'
@@ -66,7 +77,7 @@ def spelled_duration(value: timedelta) -> str:
 
 Duration = Annotated[
     timedelta,
-    BeforeValidator(_duration),
+    BeforeValidator(read_duration),
     PlainSerializer(spelled_duration, return_type=str),
     WithJsonSchema({"type": "string", "pattern": r"^\s*\d+\s*[smhdw]\s*$", "examples": ["15m", "30d"]}),
 ]

@@ -53,8 +53,6 @@ Texts = Annotated[list[str], BeforeValidator(_listed, json_schema_input_type=str
 def _whole_days(value: timedelta) -> timedelta:
     if value.seconds or value.days < 1:
         raise ValueError('write whole days or weeks, for example "30d" or "2w"')
-    if value.days > 36_500:
-        raise ValueError("this is more than a hundred years")
     return value
 
 

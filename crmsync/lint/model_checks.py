@@ -25,7 +25,7 @@ from crmsync.scoring.answers import YES
 from crmsync.scoring.conditions import ConditionEvaluator, Today, encode_fields
 from crmsync.scoring.fact_selection import selection_key
 from crmsync.scoring.tiers import tier_of
-from crmsync.scoring.whatif.bounds import ANY_DAY, most_capped, most_counted, most_of, most_total
+from crmsync.scoring.whatif.bounds import ANY_DAY, most_capped, most_counted, most_left, most_of, most_total
 from crmsync.scoring.whatif.candidates import candidate_values
 
 MOST_COMBINATIONS = 20_000
@@ -46,6 +46,7 @@ def lint_model(model: Model, known_kinds: Collection[str], today: date, mapped: 
         _unreachable_bands(model),
         _idle_caps(model),
         _idle_decay(model),
+        _never_enough(model),
         _weak_and_strong(model),
         _one_signal(model),
         _leaks(model),
@@ -150,6 +151,14 @@ def _idle_decay(model: Model) -> Iterator[Finding]:
             yield Finding("warning", sentence)
 
 
+def _never_enough(model: Model) -> Iterator[Finding]:
+    for loc, rule in model.placed("behavior"):
+        most = most_left(rule)
+        if most < rule.at_least:
+            said = f'"{rule.name}" can never match: of at_least = {rule.at_least:,} its limits leave {most:,}'
+            yield Finding("error", said, (*loc, "at_least"))
+
+
 def _weak_and_strong(model: Model) -> Iterator[Finding]:
     """One strong action says more than ten weak ones: ten of a weak rule must stay below one of a strong rule."""
     positive = [rule for rule in model.behavior if rule.points > 0]
@@ -171,7 +180,8 @@ def _one_signal(model: Model) -> Iterator[Finding]:
     acting = [rule for rule in positive if isinstance(rule, Behavior)]
     if positive and len(acting) == len(positive) and all(tier_of(rule) == "low" for rule in acting):
         kinds = ", ".join(sorted({kind for rule in acting for kind in rule.on}))
-        yield Finding("error", f"the model uses only weak signals ({kinds}); add rules that show intent, or fit")
+        remedy = 'add rules that show intent, or fit, or tier = "mid" where one of them shows more'
+        yield Finding("error", f"the model uses only weak signals ({kinds}); {remedy}")
     elif len(positive) == 1:
         yield Finding("warning", f'only one rule gives points, "{positive[0].name}"; one signal is often wrong')
 
@@ -382,5 +392,9 @@ def _size_and_age(model: Model, today: date) -> Iterator[Finding]:
         ago = count_of((today - model.review.on).days, "day")
         sentence = f"the model was last reviewed on {model.review.on}, {ago} ago; review it and change [review] on"
         yield Finding("warning", sentence)
+    for key, said in (("on", "model was last reviewed"), ("rules_on", "rules were last checked")):
+        day = getattr(model.review, key)
+        if day is not None and day > today + timedelta(days=1):
+            yield Finding("warning", f"the {said} on {day}, which is still to come; correct [review] {key}")
     if model.rules() and not model.test:
         yield Finding("note", "there are no test leads; add a [[test]] to show what the rules should do")

@@ -52,7 +52,7 @@ def apply_changes(
     way in every field, and is not tried again.
     """
     # `_send` first marks its rows as sent, so that each round finds other ones and the loop ends.
-    while rows := _open(store, connector.name, (journal.PLANNED,), [run]):
+    while rows := _open(store, connector.name, journal.PLANNED, [run], AT_ONCE):
         _send(store, connector, rows, settings, now, progress, hide, undoing=undoing)
 
 
@@ -64,7 +64,7 @@ def resolve_unknown(store: Store, connector: Connector, now: int) -> int:
     """
     with store.read() as reading:
         runs = journal.runs_with_sent(reading, connector.name)
-    unheard = _open(store, connector.name, (journal.SENT,), runs, most=2**31)  # all: each run leaves a few at most
+    unheard = _open(store, connector.name, journal.SENT, runs, None)  # all: each run leaves a few at most
     for rows in in_chunks(unheard, AT_ONCE):
         present, theirs = _read_back(connector, rows)
         held = {row.id: _held_part(row, present.get(row.change.ref)) for row in rows}
@@ -93,19 +93,23 @@ def _held_part(row: JournalRow, present: Contact | None) -> JournalRow | None:
     return row._replace(change=part) if part else None
 
 
-def _open(store: Store, crm: str, states: Sequence[str], runs: Sequence[str], most: int = AT_ONCE) -> list[JournalRow]:
+def _open(store: Store, crm: str, state: str, runs: Sequence[str], most: int | None) -> list[JournalRow]:
     with store.read() as reading:
-        return journal.open_rows(reading, crm, states, runs, most)
+        return journal.open_rows(reading, crm, state, runs, most)
 
 
 def _present(connector: Connector, refs: Sequence[Ref]) -> dict[Ref, Contact]:
     """The records as they are now, by the ref that was asked for; those that are gone or replaced are left out."""
-    return {ref: each for ref, each in read_present(connector, refs).items() if each}
+    return {ref: each for ref, each in read_present(connector, refs)[0].items() if each}
 
 
-def read_present(connector: Connector, refs: Sequence[Ref]) -> dict[Ref, Contact | None]:
-    """The records as they are now, with `None` for those that are gone or replaced; what cannot be read is left out."""
-    return _by_ref(refs, connector.read(refs) if refs else ())
+def read_present(connector: Connector, refs: Sequence[Ref]) -> tuple[dict[Ref, Contact | None], frozenset[Ref]]:
+    """The records as they are now, with `None` for those that are gone or replaced; what cannot be read is left out.
+
+    With it those that are left out because the CRM shows nothing of them.
+    """
+    records = list(connector.read(refs)) if refs else []
+    return _by_ref(refs, records), frozenset(each.ref for each in records if each.unseen)
 
 
 def _read_back(
@@ -125,6 +129,8 @@ def _by_ref(refs: Sequence[Ref], records: Iterable[Contact]) -> dict[Ref, Contac
     asked = {(ref.kind, ref.id): ref for ref in refs}
     found: dict[Ref, Contact | None] = {}
     for each in records:
+        if each.unseen:
+            continue
         is_there = not (each.gone or each.merged_into or each.converted_into)
         for known_as in (each.ref.id, *each.aliases):
             # A merge may give a record another id: what comes under the new one has the old one among its aliases.
@@ -207,16 +213,17 @@ def _give_way(
     if not personal:
         return batch
     # Read outside of the transaction, which must not be open while a CRM answers (D01).
-    present = read_present(connector, [change.ref for change in personal])
+    present, unseen = read_present(connector, [change.ref for change in personal])
     going = {change.ref: change for change in batch}
     with store.begin() as writing:
         for change in personal:
             row, it = by_ref[change.ref], present.get(change.ref)
             if change.ref not in present:
+                why = UNSEEN if change.ref in unseen else UNREADABLE
                 # As if the CRM had refused it for now: it is tried again, and whose turn it was stays so.
                 del going[change.ref]
-                refused = dict.fromkeys(change.after, UNREADABLE)
-                _refuse(writing, row, refused, UNREADABLE, True, settings, now, parks=not undoing)
+                refused = dict.fromkeys(change.after, why)
+                _refuse(writing, row, refused, why, why != UNSEEN, settings, now, parks=not undoing)
                 continue
             # An undo gives way in every field: what it takes back may be somebody's by now.
             compared = (change.after,) if undoing else ()
@@ -238,6 +245,10 @@ def _give_way(
 
 GONE_SINCE = "the record was deleted, merged or converted after the write"
 UNREADABLE = "the CRM's answer about the record cannot be read, so nothing was written"
+UNSEEN = (
+    "the CRM does not show the record, so it is kept and not written; let crmsync's user see it in the CRM; if it was "
+    "deleted for good, the next full pull finds out"
+)
 
 
 class Taken(NamedTuple):
@@ -320,7 +331,7 @@ def _is_read_back(row: JournalRow, accepted: Sequence[JournalRow], settings: Wri
     """Every stage and owner is read back, and of the rest a sample that depends on nothing but the record."""
     if _is_personal(row.change):
         return True
-    share = settings.verify_sample / max(len(accepted), 1)
+    share = settings.verify_sample / len(accepted)
     # A number that the id alone gives: `_keep_unread` and `_verify` both ask, and must get the same answer.
     return zlib.crc32(row.change.ref.id.encode()) < share * 2**32
 
@@ -412,7 +423,7 @@ def _give_back(
 
 def _change_back(ours: Change, values: Mapping[str, Scalar | None]) -> Change:
     before = {name: ours.after[name] for name in values}
-    return Change(ours.ref, before, dict(values), "a user set it a moment before", ours.group)
+    return Change(ours.ref, before, values, group=ours.group)
 
 
 def _replaced(change: Change, name: str, present: Contact) -> Replaced:

@@ -2,55 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
 from crmsync.config import Config
-from crmsync.counts import count_of
 from crmsync.dead_feeds import DeadFeed
 from crmsync.identity import matching
-from crmsync.model import Holding, Scalar
+from crmsync.model import Holding
 from crmsync.planning import approval
 from crmsync.planning.account_counts import notice_counts
 from crmsync.planning.accounts import AccountScores, find_moved_accounts, read_account_scores
 from crmsync.planning.deadlines import read_breaches
-from crmsync.planning.desk import Setting, ask_owner, read_desk
+from crmsync.planning.desk import Setting
 from crmsync.planning.guard import NOBODY, Held, guard_violations, people_to_hold
 from crmsync.planning.people_columns import name_planning, name_scoring, read_holds
 from crmsync.planning.person_plan import PlanBuilder
+from crmsync.planning.run_counts import count_run
 from crmsync.planning.scored_people import Scored, score_changed_people, store_scores
+from crmsync.planning.unowned import assign_unowned, may_need_owner
 from crmsync.result import Result, WaitingPlan
-from crmsync.routing.assignment import NO_ASSIGNMENT, Unassigned, assign_owners
-from crmsync.routing.feedback import describe_strange_tags
+from crmsync.routing.assignment import NO_ASSIGNMENT
 from crmsync.routing.rebuilt_turns import TurnCounter
 from crmsync.routing.sla import Deadline, owners_to_replace
 from crmsync.routing.tasks import plan_breach_tasks, plan_tasks
 from crmsync.store import hand_offs, journal, restoring, run_journal, tasks
-from crmsync.store.distribution import keep_distribution
 from crmsync.store.due_people import people_to_score
-from crmsync.store.events import count_unmatched, settle_events
+from crmsync.store.events import settle_events
 from crmsync.store.memberships import people_with_records
-from crmsync.store.overrides import (
-    mark_owner_overrides,
-    mark_stage_overrides,
-)
+from crmsync.store.overrides import mark_owner_overrides, mark_stage_overrides
 from crmsync.store.people import refresh_people
 from crmsync.store.scores import (
     PEOPLE_AT_ONCE,
-    band_counts,
     carries_scores,
     clear_dirty,
     contacts_of,
     count_scored,
-    count_tags,
     crms_of,
-    destination_counts,
     make_dirty,
     plan_all_again,
-    pulled_counts,
     save_decisions,
     spread_edits,
     wake_contacts,
@@ -119,7 +111,7 @@ def build_plan(work: Work, result: Result, setting: Setting) -> BuiltPlan:
         # Not earlier: it compares what was seen with the changes that the plan has journaled by now.
         if setting.approval.plans:
             result.approved = approval.take_up(tx, setting.approval, result.run)
-        _count(tx, result, desk, prepared)
+        count_run(tx, result, desk, prepared.holds)
     return drafted
 
 
@@ -136,7 +128,7 @@ def build_preview(work: Work, result: Result, setting: Setting, *, without_odd_d
         desk = _plan(work, tx, setting, result.run, prepared, without=left)
         drafted = _judge(work, tx, desk)
         _close(work, tx, desk, left, prepared)
-        _count(tx, result, desk, prepared)
+        count_run(tx, result, desk, prepared.holds)
         _note_undone(work, tx, result, desk)
     result.guard = drafted.reasons
     return drafted
@@ -265,14 +257,19 @@ def _plan(
             desk.count_turn(person, records)
         if person.excluded:
             desk.leave_out(person, records)
-        elif _may_need_owner(desk, person, records, late):
+        elif may_need_owner(desk, person, records, late):
             # These wait until everybody is scored, because the hottest is served first. All others do not, or a plan
             # would hold everybody whom a route fits.
             unowned.append((person, records))
         else:
             desk.decide_all(person, records, NO_ASSIGNMENT)
         _journal_now_and_then(tx, desk)
-    _assign(work, tx, desk, unowned, prepared, late)
+    desk.given = assign_unowned(work, tx, desk, unowned, prepared.promised, late)
+    # From the end, so that nobody is held any longer who is decided.
+    unowned.reverse()
+    while unowned:
+        desk.decide_all(*unowned.pop(), desk.given)
+        _journal_now_and_then(tx, desk)
     desk.journal_changes(tx)
     return desk
 
@@ -282,106 +279,10 @@ def _has_lost_turns(tx: Connection) -> bool:
     return not run_journal.adopted_configs(tx) and not hand_offs.read_standings(tx) and carries_scores(tx)
 
 
-def _may_need_owner(desk: PlanBuilder, person: Scored, records: Sequence[Holding], late: Mapping[int, str]) -> bool:
-    """Whether a person has to be served after all others: not those who keep their owner, or whose route is a track.
-
-    `late` are those whose owner was not in touch in time.
-    """
-    config, routes = desk.work.config, person.decision.routes if person.decision else ()
-    if not config.write.owner or not routes:
-        return False
-    owned = [desk.setting.owners.somebody(it.ref.crm, it.owner) is not None for it in records]
-    if routes[0].to in config.tracks:
-        # Whom a record belongs to belongs to them in the other CRM, too.
-        return any(owned) and not all(owned)
-    return not all(owned) or person.person in late or any(each.reassign for each in routes)
-
-
-def _assign(
-    work: Work,
-    tx: Connection,
-    desk: PlanBuilder,
-    routed: list[tuple[Scored, list[Holding]]],
-    prepared: Prepared,
-    late: Mapping[int, str],
-) -> None:
-    """Serve the people who may need an owner: the hottest first, then those who came first, then by address.
-
-    Records that a user left without an owner are theirs, and those in a CRM that the config no longer has are nobody's.
-    """
-    routed.sort(key=_turn_order)
-    absent: dict[int, str] = {}
-    # Whose turn it was stays so: a refusal or a crash must not cost somebody a second turn.
-    tried = [it.id for person, records in routed if _was_served(person) for it in records]
-    refused = journal.refused_owners(tx, tried, work.now_ms)
-    undone = {it.id: str(value) for _, records in routed for it in records if (value := _undone_owner(it))}
-    kept = {**undone, **refused, **prepared.promised}
-    at = read_desk(tx, work.config, desk.setting.owners, kept, work.now)
-    at = at if desk.turns is None else at._replace(standings=desk.turns.standings())
-    given = assign_owners(_ask_owners(work, desk, routed, late, absent), at)
-    desk.given = given = given._replace(waiting={**given.waiting, **absent})
-    # From the end, so that nobody is held any longer who is decided.
-    routed.reverse()
-    while routed:
-        desk.decide_all(*routed.pop(), given)
-        _journal_now_and_then(tx, desk)
-
-
-def _ask_owners(
-    work: Work,
-    desk: PlanBuilder,
-    routed: Iterable[tuple[Scored, list[Holding]]],
-    late: Mapping[int, str],
-    absent: dict[int, str],
-) -> Iterator[Unassigned]:
-    """What is asked for each of these people; why those wait of whom a CRM is out of sight comes into `absent`."""
-    for person, records in routed:
-        ours = [it for it in records if it.ref.crm in work.crms and not (desk.is_overridden(it) and not it.owner)]
-        missing = sorted({it.ref.crm for it in ours} - set(desk.setting.crms))
-        if not missing:
-            # All records of a person get the same human (W14), so that none may be out of sight.
-            routes = person.decision.routes if person.decision else ()
-            is_chosen = any(map(desk.is_overridden, ours))
-            yield ask_owner(
-                person.person,
-                routes,
-                ours,
-                person.worth,
-                person.account,
-                person.before,
-                is_chosen=is_chosen,
-                late=late.get(person.person, ""),
-            )
-        elif not all(desk.setting.owners.somebody(it.ref.crm, it.owner) for it in ours if it.ref.crm not in missing):
-            absent[person.person] = f"{missing[0]} is skipped in this run"
-
-
 def _journal_now_and_then(tx: Connection, desk: PlanBuilder) -> None:
     """So that a plan of any size takes no more memory."""
     if len(desk.changes) + len(desk.protections) >= PEOPLE_AT_ONCE:
         desk.journal_changes(tx)
-
-
-def _turn_order(each: tuple[Scored, Sequence[Holding]]) -> tuple[int, int, str, int]:
-    """Never by the order in which records came, or by the numbers that the state gave them (only between namesakes)."""
-    person = each[0]
-    since = person.before.waiting_since if person.before is not None else None
-    return -person.total, since or FAR_MS, person.email, person.person
-
-
-FAR_MS = 2**62
-"""Later than any instant: who did not wait yet comes after those who did."""
-
-
-def _undone_owner(held: Holding) -> Scalar | None:
-    """The owner whom a record would get again: an undo takes nobody's turn back and gives nobody another one."""
-    value: Scalar | None = held.undone.get("owner", {}).get("value")
-    return value
-
-
-def _was_served(person: Scored) -> bool:
-    """Whether an earlier run may have given an owner to a person whose records have none."""
-    return person.before is not None and not person.before.waiting
 
 
 def _judge(work: Work, tx: Connection, desk: PlanBuilder) -> BuiltPlan:
@@ -458,58 +359,3 @@ def _hold(
         # The plan above was made without them, so that nothing of theirs is journaled yet.
         _plan(work, tx, setting, waiting.run, prepared, only=drafted.held)
     return waiting
-
-
-def _count(tx: Connection, result: Result, desk: PlanBuilder, prepared: Prepared) -> None:
-    became = pulled_counts(tx, result.run)
-    for crm, counts in result.crms.items():
-        reasons_here = dict(became.get(crm, {}))
-        # By construction, so that pulled = scored + skipped always holds (O01).
-        counts.pulled = sum(reasons_here.values())
-        counts.scored = reasons_here.pop("scored", 0)
-        counts.skipped = reasons_here
-        counts.rescored = desk.rescored.get(crm, 0)
-        counts.protected = desk.protected.get(crm, {})
-        counts.small_moves = len(desk.small_moves.get(crm, ()))
-        counts.planned = len(desk.tallies[crm].people["records"]) if crm in desk.tallies else 0
-    for source, events in result.events.items():
-        events.unmatched = count_unmatched(tx, source)
-    result.bands = band_counts(tx)
-    keep_distribution(tx, desk.work.now_ms)
-    result.routing = _count_destinations(tx, desk)
-    result.tasks = tasks.count_tasks(tx, result.run)
-    result.holds = [each.as_json() for each in prepared.holds]
-    people = {tag: sum(bands.values()) for tag, bands in count_tags(tx).items()}
-    if little := frozenset[int]().union(*desk.small_moves.values()):
-        result.notes.append(f"{count_of(len(little), 'person')} moved by less than {desk.least}: not written")
-    result.notes += describe_strange_tags(desk.work.config.feedback, people)
-    result.waiting_for_owner = {"count": result.routing["waiting"], "reasons": result.routing["reasons"]}
-
-
-def _count_destinations(tx: Connection, desk: PlanBuilder) -> dict[str, Any]:
-    """Where everybody is: nobody falls through."""
-    counted = dict.fromkeys(("owned", "routed", "nurture", "excluded", "waiting"), 0)
-    reasons: dict[str, int] = {}
-    for (destination, why), many in destination_counts(tx).items():
-        # Whose first decision is not stored yet waits for it.
-        where = {"crm_owned": "excluded", "disqualified": "excluded", "": "waiting"}.get(destination, destination)
-        counted[where] += many
-        if where == "waiting":
-            reasons[why or HELD] = reasons.get(why or HELD, 0) + many
-    new = sum(1 for each in desk.decided if each.destination == "owned" and each.person_id in desk.given.hand_offs)
-    counted["owned"] -= new
-    counted["routed"] += new
-    by_owner: dict[str, int] = {}
-    for each in desk.hand_offs:
-        by_owner[each["owner"]] = by_owner.get(each["owner"], 0) + 1
-    everybody = sum(counted.values())
-    return {"in": everybody, **counted, "reasons": dict(sorted(reasons.items())), "by_owner": _most_first(by_owner)}
-
-
-def _most_first(numbers: Mapping[str, int]) -> dict[str, int]:
-    """The largest first."""
-    return dict(sorted(numbers.items(), key=lambda each: (-each[1], each[0])))
-
-
-HELD = "held for approval"
-"""Why people have no owner whose plan waits."""

@@ -48,12 +48,15 @@ class PlanCount(NamedTuple):
     is_change: bool = False
 
 
-def parse_gate(text: str, bands: Collection[str], stages: Collection[str]) -> FailCondition:
+def parse_gate(
+    text: str, bands: Collection[str], stages: Collection[str], counted: Collection[str] = COUNTED
+) -> FailCondition:
     """A condition as somebody wrote it. Raises `ConfigError` where it cannot be read or names nothing that there is."""
-    known = [*bands, *(f"{STAGE}{each}" for each in stages), *COUNTED]
+    known = [*bands, *(f"{STAGE}{each}" for each in stages), *counted]
     found = _GATE.fullmatch(text)
     if found is None:
-        said = f'--fail-if {text!r} cannot be read; write NAME > N, for example "mql > +20%" or "changes > 500", with'
+        examples = '"mql > +20%" or "changes > 500"' if "changes" in counted else '"mql > +20%"'
+        said = f"--fail-if {text!r} cannot be read; write NAME > N, for example {examples}, with"
         raise ConfigError(f"{said} >, <, >= or <=; the names are {', '.join(known)}")
     if found["name"] not in known:
         raise ConfigError(f"--fail-if {text!r}: there is no {found['name']!r}; the names are {', '.join(known)}")

@@ -12,6 +12,7 @@ from crmsync.planning.changes import PEOPLES_FIELDS
 CHANGED = "changed since by somebody"
 GONE = "the record is gone: it was deleted, merged or converted"
 UNREADABLE = "the CRM's answer about the record cannot be read"
+UNSEEN = "the CRM does not show the record"
 NOT_MAPPED = "the config does not map it any more"
 
 Later = Mapping[str, Sequence[tuple[Scalar | None, str]]]

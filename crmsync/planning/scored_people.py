@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -115,8 +116,7 @@ def score_changed_people(
             set_model(tx, some, *names)
             save_scores(tx, _score_rows(scores, told, news, work.now_ms, run, names), before)
         work.progress("scored", "", len(some))
-        batch = _Batch(columns, scores, news, before, excluded)
-        yield from _with_records(tx, work, setting, batch, accounts)
+        yield from _with_records(tx, work, setting, _Batch(columns, scores, told, news, before), accounts)
 
 
 def store_scores(work: Work, tx: Connection, run: str, holds: Sequence[DeadFeed], people: Sequence[int]) -> None:
@@ -160,22 +160,22 @@ def _tells_more_than_scores(config: Config) -> bool:
     return passing or config.decides_by_dates() or not FORESEEN.isdisjoint(config.write.fields)
 
 
-class _Batch(NamedTuple):
-    """Some people who were scored: of those in `rows` there is news; `excluded` has for each why they are left out."""
-
-    columns: Columns
-    scores: Scores
-    rows: Sequence[int]
-    before: Mapping[int, StoredScore]
-    excluded: Sequence[str]
-
-
 class _Told(NamedTuple):
     """What is told of a person's score: the ledger, packed, the band, and why they are left out."""
 
     ledger: bytes
     band: str
     excluded: str
+
+
+class _Batch(NamedTuple):
+    """Some people who were scored, and what is told of each; of those in `rows` there is news."""
+
+    columns: Columns
+    scores: Scores
+    told: Sequence[_Told]
+    rows: Sequence[int]
+    before: Mapping[int, StoredScore]
 
 
 def _find_news(
@@ -209,7 +209,7 @@ def _pack_ledgers(tx: Connection, scores: Scores) -> Iterator[bytes]:
     entries["f1"] = points[rows, lines]
     packed = entries.tobytes()
     ends = (np.searchsorted(rows, np.arange(1, len(points) + 1)) * ENTRY.size).tolist()
-    return (packed[start:end] for start, end in zip([0, *ends], ends, strict=False))
+    return (packed[start:end] for start, end in pairwise([0, *ends]))
 
 
 def _score_rows(
@@ -234,44 +234,39 @@ def _with_records(
     tx: Connection, work: Work, setting: Setting, batch: _Batch, scored: AccountScores | None
 ) -> Iterator[tuple[Scored, list[Holding]]]:
     config, scores, rows = work.config, batch.scores, batch.rows
-    bands, filled = config.band_names(), fill_score_fields(config, scores, batch.columns, rows, work.now)
+    filled = fill_score_fields(config, scores, batch.columns, rows, work.now)
     people = scores.people[rows].tolist()
     edited = edited_contacts(tx, people)
-    records: dict[int, list[Holding]] = {}
+    records: dict[int, list[Holding]] = {each: [] for each in people}
     by = config.decision_hash()
     for held in live_contacts(tx, people):
         if held.undone:
             # Of what was undone only that waits which was decided by this config.
             held = held._replace(undone={name: it for name, it in held.undone.items() if by in it["configs"]})
-        records.setdefault(held.person, []).append(held)
-    accounts = read_account_views(tx, config, setting.owners, people, work.now, scored)
+        records[held.person].append(held)
+    views = read_account_views(tx, config, setting.owners, people, work.now, scored)
+    accounts = [views.get(each, NO_ACCOUNT) for each in people]
     states = [
-        state_of_person(setting.owners, batch.before.get(each), records.get(each, ()), accounts.get(each, NO_ACCOUNT))
-        for each in people
+        state_of_person(setting.owners, batch.before.get(each), records[each], account)
+        for each, account in zip(people, accounts, strict=True)
     ]
     decisions = decide_people(config, scores, batch.columns, rows, states, work.now_ms)
     emails, zone = batch.columns.fields["email"], config.zone
     crm_owned = config.crm_owned  # once, since it looks for the installed connectors
-    for row, person_id, score_fields, decision, state in zip(rows, people, filled, decisions, states, strict=True):
-        band, because = _band(bands, scores.band[row]), str(score_fields["reason"])
-        left_out, before = batch.excluded[row], batch.before.get(person_id)
+    for row, person_id, score_fields, account, decision, state in zip(
+        rows, people, filled, accounts, decisions, states, strict=True
+    ):
+        told, before, theirs = batch.told[row], batch.before.get(person_id), records[person_id]
         common = (edited, before is None, before)
-        if left_out:
+        if told.excluded:
             nothing = dict.fromkeys(score_fields)
-            yield (
-                Scored(person_id, 0, "", "", nothing, f"excluded: {left_out}", *common, left_out),
-                records.get(person_id, []),
-            )
+            because = f"excluded: {told.excluded}"
+            yield Scored(person_id, 0, told.band, "", nothing, because, *common, told.excluded), theirs
             continue
         worth = worth_in_pools(config, batch.columns, scores, row) if decision.routes else {}
+        entry = entry_of_person(zone, crm_owned, before, decision.move, state.records, theirs)
         yield (
-            Scored(person_id, int(scores.total[row]), band, str(emails[row] or ""), score_fields, because, *common,
-                   "", decision, worth, accounts.get(person_id, NO_ACCOUNT),
-                   entry_of_person(zone, crm_owned, before, decision.move, state.records, records.get(person_id, ()))),
-            records.get(person_id, []),
+            Scored(person_id, int(scores.total[row]), told.band, str(emails[row] or ""), score_fields,
+                   str(score_fields["reason"]), *common, "", decision, worth, account, entry),
+            theirs,
         )  # fmt: skip
-
-
-def _band(bands: Sequence[str], number: Any) -> str:
-    """The name of a band; a model without bands has none."""
-    return bands[number] if number >= 0 else ""

@@ -13,7 +13,7 @@ _HEAD = re.compile(rf"(.*?){_NUMBER} points?: ", re.DOTALL)
 _POINTS_AT_END = re.compile(r" ([+-])[\d,]+(?:\.\d+)?$")
 _CUT_POINTS_AT_END = re.compile(r" ([+-])[\d,.]*$")
 _UNMET = re.compile(rf"\b(fit|behavior) is {_NUMBER}")
-_LACKING = re.compile(rf"needs {_NUMBER} more points?")
+_LACKING = re.compile(rf"\b(needs|and) {_NUMBER} more points?|, {_NUMBER} more points?")
 
 
 def is_small_move(
@@ -45,7 +45,7 @@ def _is_small(name: str, there: Scalar, wanted: Scalar, score: Scalar | None, le
     if name == "reason":
         return tells_same_reason(str(there), str(wanted))
     if name == "next":
-        return _LACKING.sub("", str(there)) == _LACKING.sub("", str(wanted))
+        return _LACKING.sub(r"\1", str(there)) == _LACKING.sub(r"\1", str(wanted))
     if not (_is_number(there) and _is_number(wanted)):
         return False
     # Parts of a score are measured by the score: 1 point more of 2 for behavior is little where the score is 80.

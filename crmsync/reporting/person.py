@@ -132,6 +132,12 @@ def _unscored(connection: Connection, row: Any, who: str) -> ConfigError:
             f"{who!r} is not matched to a person: the address is a shared mailbox or is on too many records, so these "
             "records are not scored; [identity] in the config sets the limits"
         )
+    if became := row.merged_into or row.converted_into:
+        did = "merged" if row.merged_into else "converted"
+        return ConfigError(
+            f"{who!r} was {did} into {became}, which crmsync does not see there, and is no longer scored; if that "
+            "record is not deleted, let the integration user read it"
+        )
     if row.gone:
         return ConfigError(f"{who!r} was deleted in {row.crm} and is no longer scored")
     if plans := [each for verdict in APPROVABLE for each in list_plans(connection, verdict)]:

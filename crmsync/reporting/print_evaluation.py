@@ -219,6 +219,24 @@ def _print_groups(console: Console, document: Document) -> None:
     if is_suggested:
         said = "points: more, fewer or keep, by how many were won of those with the same scores; – is too little data"
         print_sentences(console, said)
+    console.print()
+    table = make_table(document["by"], ">people", *GROUP_STEPS, title=f"By {document['by']}: the way to won")
+    for each in shown:
+        table.add_row(each["name"] or UNKNOWN, f"{each['people']:,}", *group_steps(each))
+    print_table(console, table)
+
+
+GROUP_STEPS = (">MQL", ">accepted", ">days to won")
+
+
+def group_steps(group: Mapping[str, Any]) -> tuple[str, str, str]:
+    """How far people of a group came, and the median days from arrival to won."""
+    days = group["cycle_days"]
+    return (
+        show_step(group["mql"], group["mql_rate"]),
+        show_step(group["accepted"], group["accepted_rate"]),
+        "–" if days is None else f"{round(days):,}",
+    )
 
 
 def _print_speed(console: Console, document: Document) -> None:

@@ -95,10 +95,7 @@ def _outlook(document: Document) -> Iterator[str]:
         if ahead:
             yield str(ahead["said"])
     yield from (f"Experiment {name}: arm {arm}" for name, arm in document["experiments"].items())
-    lowest, highest = document["range"]["lowest"], document["range"]["highest"]
-    if lowest != highest:
-        bands = " or ".join(document["range"]["bands"])
-        yield f"Depending on the unknown values: {show_points(lowest)} to {count_of(highest, 'point')} ({bands})"
+    yield from _spread(document)
     yield from (f"{each['said']}." for each in document["holds"])
     twice = document["logged_twice"]
     yield from (f"{each['said']}." for each in twice[:MOST_TWICE])
@@ -111,6 +108,16 @@ def _outlook(document: Document) -> Iterator[str]:
     for each in document["differences"]:
         first, *others = [_what_record_says(**value) for value in each["values"]]
         yield f"{each['field']}: {first} counts, not {', '.join(others)}"
+
+
+def _spread(document: Document) -> Iterator[str]:
+    """What unknown values could make of the score."""
+    lowest, highest = document["range"]["lowest"], document["range"]["highest"]
+    bands = " or ".join(document["range"]["bands"])
+    if lowest != highest:
+        yield f"Depending on the unknown values: {show_points(lowest)} to {count_of(highest, 'point')} ({bands})"
+    elif lowest != document["total"]:  # it rests on that nothing is known
+        yield f"Once the unknown values are known: {count_of(lowest, 'point')} ({bands})"
 
 
 def _what_record_says(ref: str, mapped: str, value: object) -> str:

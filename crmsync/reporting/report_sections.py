@@ -12,6 +12,7 @@ from crmsync.reporting.numbers import show_interval, show_percent
 from crmsync.reporting.print_evaluation import (
     FINDINGS,
     FUNNEL_HEADINGS,
+    GROUP_STEPS,
     SLA_NOTE,
     UNKNOWN,
     describe_calibration,
@@ -20,6 +21,7 @@ from crmsync.reporting.print_evaluation import (
     describe_speed,
     describe_suggestion,
     funnel_cells,
+    group_steps,
     show_lift,
     show_lift_interval,
 )
@@ -271,15 +273,14 @@ def _make_groups(by: str, groups: Sequence[Mapping[str, Any]]) -> Section:
             each["name"] or UNKNOWN,
             *_conversion_row({**each, "people": each["won"] + each["lost"]}),
             "–" if each["auc"] is None else f"{each['auc']:.2f}",
-            f"{each['mql']:,}",
-            UNKNOWN if each["accepted"] is None else show_percent(each["accepted_rate"]),
+            *group_steps(each),
             {"more": "more points", "fewer": "fewer points"}.get(each["suggestion"] or "", each["suggestion"] or "–"),
         ]
         for each in shown
     ]
     labels = [each["name"] or UNKNOWN for each in shown]
     chart = draw_shares(f"by-{by}", f"Conversion by {by}", labels, {"conversion": shown}, across=True)
-    headings = (by, *CONVERSION, ">AUC", ">MQL", ">accepted", "suggestion")
+    headings = (by, *CONVERSION, ">AUC", *GROUP_STEPS, "suggestion")
     note = "Of 20 groups that are all alike, one looks as if it were not."
     return Section(f"by-{by}", f"By {by}", said, chart, headings, rows, note)
 

@@ -108,8 +108,8 @@ def status_document(
                 each.name: {**sources_document(reading, each.name), **_standing(each.name, past, said, "events")}
                 for each in config.events
             },
-            "bands": in_order(held_bands(reading), config.band_names()),
-            "bands_waiting": in_order(waiting_bands(reading), config.band_names()),
+            "bands": in_order(held_bands(reading, config.band_names()), config.band_names()),
+            "bands_waiting": in_order(waiting_bands(reading, config.band_names()), config.band_names()),
             "accepted": accepted_document(config, reading, now),
             "runs": [_run(each) for each in past[:runs]],
             "waiting": waiting,

@@ -272,13 +272,13 @@ def newest_first(begins: Mask, most: int) -> Mask:
 
 
 def _limited(rule: Behavior, acts: ActivitySlice, people: int) -> ActivitySlice:
-    """The activities that count after `max_per_day` and its like."""
+    """The activities that count after `max_per_day` and its like, and those that make them `at_least` many."""
     for most, period in ((rule.per_day, None), (rule.max_per_week, weeks_of), (rule.max_per_month, months_of)):
         if most is not None and len(acts):
             run = _changed(acts.person) | _changed(period(acts.day) if period else acts.day)
             acts = acts.only(newest_first(run, most))
     if rule.max_times is not None and len(acts):
-        acts = acts.only(newest_first(_changed(acts.person), rule.max_times))
+        acts = acts.only(newest_first(_changed(acts.person), max(rule.max_times, rule.at_least)))
     if rule.at_least > 1 and len(acts):
         enough = np.bincount(acts.person, minlength=people) >= rule.at_least
         acts = acts.only(enough[acts.person])
@@ -289,16 +289,19 @@ def find_behavior(rule: Behavior, activities: ActivityTable) -> RuleResult:
     """What a rule of behavior finds, before its cap."""
     window = rule.window.days if rule.window else None
     every = activities.taken(rule.on, rule.where).within(window)
-    acts = _limited(rule, every, activities.rows)
+    needed = _limited(rule, every, activities.rows)
     for name, least in rule.at_least_sum.items():
         enough = activities.sums(rule.on, rule.where, window, name) >= round(least * 1_000)
-        acts = acts.only(enough[acts.person])
+        needed = needed.only(enough[needed.person])
+    acts = needed
+    if rule.max_times is not None and rule.max_times < rule.at_least and len(acts):
+        acts = acts.only(newest_first(_changed(acts.person), rule.max_times))
     table = value_by_age(rule.points, rule.decay, rule.window)
     found = add_up(acts, to_hundredths(rule.points), table, fades=rule.decay is not None, unit=activities.unit)
-    if rule.at_least > 1 and window is not None and len(acts):
+    if rule.at_least > 1 and window is not None and len(needed):
         # The first of them to leave may leave too few, also where it had faded to nothing.
-        starts = _last_of_each(acts.person)[1]
-        leaves = np.minimum.reduceat(acts.waits(window + 1 - acts.age), starts)
+        starts = _last_of_each(needed.person)[1]
+        leaves = np.minimum.reduceat(needed.waits(window + 1 - needed.age), starts)
         found = replace(found, wait=np.minimum(found.wait, leaves))
     if len(acts) < len(every):
         seen = np.bincount(every.person, minlength=activities.rows)

@@ -6,29 +6,21 @@ from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from crmsync.columns import Columns
 from crmsync.config.mistakes import Mistake
-from crmsync.config.model import ACCOUNT_GIVEN, Golden, Model
-from crmsync.config.tables import Duration
+from crmsync.config.model import ROUTING_GIVEN, Golden, Model
+from crmsync.config.tables import read_duration
 from crmsync.errors import ConfigError
 from crmsync.scoring.document import result_of
 from crmsync.scoring.engine import score
 from crmsync.scoring.explanation.lines import explain_scores
 from crmsync.scoring.ledger import Scores
-from crmsync.scoring.people_json import columns_of
+from crmsync.scoring.people_json import columns_of_parsed, parse_person
 from crmsync.scoring.scored_people import choose_people
 from crmsync.scoring.wording import to_points
 
 GOLDEN_NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 """The instant of a test lead that does not name one: a Thursday noon."""
-
-
-ROUTING_GIVEN = ("owner", "account_owner", "colleague_owner", *ACCOUNT_GIVEN)
-"""What a test lead may be given for routing, and no field of theirs."""
-
-_DURATION: TypeAdapter[timedelta] = TypeAdapter(Duration)
 
 
 def failed_tests(model: Model, zone: tzinfo = UTC) -> list[Mistake]:
@@ -44,7 +36,7 @@ def golden_failures(model: Model, test: Golden, zone: tzinfo) -> list[str]:
     """What one test lead should be and is not (stage, owner and track are not scoring's to check)."""
     now = test.at or GOLDEN_NOW
     try:
-        columns = columns_of([golden_person(test, now, model.count_fields())])
+        columns = _golden_columns(model, test, now)
     except ConfigError as error:
         return [f"test lead {test.name!r}: {problem}" for problem in error.problems]
     scores = score(model, columns, now, zone, [test.previous])
@@ -62,8 +54,12 @@ def golden_failures(model: Model, test: Golden, zone: tzinfo) -> list[str]:
 def score_golden(model: Model, test: Golden, zone: tzinfo) -> tuple[Scores, Columns]:
     """The score of a test lead, and the columns it rests on. Raises `ConfigError` where it is not written right."""
     now = test.at or GOLDEN_NOW
-    columns = columns_of([golden_person(test, now, model.count_fields())])
+    columns = _golden_columns(model, test, now)
     return score(model, columns, now, zone, [test.previous]), columns
+
+
+def _golden_columns(model: Model, test: Golden, now: datetime) -> Columns:
+    return columns_of_parsed([parse_person(golden_person(test, now, model.count_fields()))])
 
 
 def _plainly(value: Any) -> Any:
@@ -92,17 +88,9 @@ def golden_person(test: Golden, now: datetime, counts: Collection[str] = ()) -> 
     return {"id": test.name, "fields": given, "activities": activities}
 
 
-def _repeated(written: Any, now: datetime) -> list[dict[str, Any]]:
+def _repeated(written: Mapping[str, Any], now: datetime) -> list[dict[str, Any]]:
     """An activity of a test lead, `times` of them a second apart."""
-    if not isinstance(written, Mapping):
-        return [{}]
     rest = dict(written)
-    kind, ago, times = rest.pop("kind", None), rest.pop("ago", "0d"), rest.pop("times", 1)
-    try:
-        first = now - _DURATION.validate_python(ago)
-    except ValueError:
-        return [{}]
-    return [
-        {"kind": kind, "at": first - timedelta(seconds=number), "attributes": rest} if kind else {}
-        for number in range(times)
-    ]
+    kind, ago, times = rest.pop("kind"), rest.pop("ago", "0d"), rest.pop("times", 1)
+    first = now - read_duration(ago)
+    return [{"kind": kind, "at": first - timedelta(seconds=number), "attributes": rest} for number in range(times)]

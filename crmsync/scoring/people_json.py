@@ -75,10 +75,7 @@ def parse_person(person: Any, bands: Collection[str] | None = None) -> ParsedPer
             key, act = _act(activity)
             once[key] = act
         except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
-            problems.append(
-                f'activity no. {place}: write {{"kind": "page_viewed", "at": "2026-11-21T12:00:00Z", '
-                f'"attributes": {{…}}}}'
-            )
+            problems.append(f"activity no. {place}: {_describe_odd_activity(activity)}")
         else:
             problems += [f"activity no. {place}: {each}" for each in _unreadable("the attribute", act.attributes)]
     if problems:
@@ -184,6 +181,17 @@ def _act(activity: Any) -> tuple[Any, Act]:
         raise ValueError("an id is a text or a number")
     # A pair that no instant and text can make.
     return (given, "id") if given is not None else (act.at, text), act
+
+
+def _describe_odd_activity(activity: Any) -> str:
+    if not isinstance(activity, Mapping):
+        return 'write {"kind": "page_viewed", "at": "2026-11-21T12:00:00Z", "attributes": {…}}'
+    if isinstance(activity.get("id"), dict | list):
+        return "its id is a table or a list; write a text or a number"
+    kind, attributes = activity.get("kind"), activity.get("attributes")
+    if not isinstance(kind, str) or not kind or not isinstance(attributes or {}, Mapping):
+        return "it needs a kind, and attributes that are a table"
+    return "it needs at, an instant with its offset, for example 2026-11-21T12:00:00Z"
 
 
 def _scalar(value: Any) -> Any:

@@ -19,7 +19,6 @@ TIER_OF_KIND = {
 """The tier of each kind of the default feeds, unless a rule names another one."""
 
 _STRONG_WORDS = ("demo", "contact", "trial", "pricing", "price", "quote", "sales")
-_WEAK_WORDS = ("blog", "news", "career")
 
 
 def tier_of_kind(model: Model, kind: str) -> str:
@@ -39,11 +38,15 @@ def tier_of_kind(model: Model, kind: str) -> str:
 
 
 def tier_of(rule: Behavior) -> str | None:
-    """The tier of a rule: the one it names, or what its kind and words speak for; `None` when neither does."""
+    """The tier of a rule: the one it names, what its words speak for, or the highest that its kinds are known for.
+
+    `None` where one of these is a kind of the config's own.
+    """
     if rule.tier is not None:
         return TIERS[rule.tier]
     words = " ".join(str(wanted) for match in rule.where.values() for wanted in match.keys().values()).lower()
-    if any(kind.startswith("meeting") for kind in rule.on) or any(word in words for word in _STRONG_WORDS):
+    if any(word in words for word in _STRONG_WORDS):
         return "high"
-    weak = {"email_opened"} | ({"page_viewed"} if any(word in words for word in _WEAK_WORDS) else set())
-    return "low" if set(rule.on) <= weak else None
+    if not TIER_OF_KIND.keys() >= set(rule.on):
+        return None
+    return min((TIER_OF_KIND[kind] for kind in rule.on), key=TIER_NAMES.index)

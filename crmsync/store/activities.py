@@ -108,6 +108,10 @@ def save_activities(connection: Connection, run: str, items: Sequence[Activity])
     is new.
     """
     latest = {(each.ref.crm, each.id, each.ref): each for each in clean_items(items)}
+    stored = _stored_activities(connection, latest)
+    if taken := _taken_activities(connection, latest.values(), stored):
+        latest = {key: each for key, each in latest.items() if key[:2] not in taken}
+        stored = {key: it for key, it in stored.items() if key[:2] not in taken}
     if not latest:
         return []
     if forgotten := forgotten_refs(connection, {each.ref for each in latest.values()}):
@@ -126,7 +130,6 @@ def save_activities(connection: Connection, run: str, items: Sequence[Activity])
         for each, fact_told in zip(there, told, strict=True)
         if 0 <= (seconds := each.at.timestamp()) < LATEST
     }
-    stored = _stored_activities(connection, latest)
     lost = [key for key in stored if key not in wanted]
     changed = {key: it for key, it in wanted.items() if stored.get(key) != it} if stored else wanted
     # Whose it is moves no score, and is nothing new.
@@ -154,6 +157,25 @@ def save_activities(connection: Connection, run: str, items: Sequence[Activity])
     mark_dirty(connection, {key[2] for key in lost}, edited=True)
     _uncount(connection, ((key[2], kinds[it.fact]) for key, it in wanted.items() if not key[1].startswith(COUNTED)))
     return [(key[2], it.at) for key, it in gained.items()]
+
+
+def _taken_activities(
+    connection: Connection, items: Iterable[Activity], stored: Collection[tuple[str, str, int]]
+) -> set[tuple[str, str]]:
+    """CRM and id of those that are stored for a record which had the address once, and is there still: they stay its
+    own, whoever has the address by now.
+    """
+    refs = {(each.ref.crm, each.id): each.ref for each in items if each.by_address}
+    theirs = [key for key in stored if key[:2] in refs]
+    if not theirs:
+        return set()
+    ids = ids_by_ref(connection, {refs[key[:2]] for key in theirs})
+    others = [key for key in theirs if ids.get(refs[key[:2]]) != key[2]]
+    if not others:
+        return set()
+    query = select(record.c.id).where(one_of(record.c.id, {key[2] for key in others}), record.c.known, ~record.c.gone)
+    there = set(connection.scalars(query))
+    return {key[:2] for key in others if key[2] in there}
 
 
 def _save_shared_ids(

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, bindparam, case, update
+from sqlalchemy import Connection, bindparam, case, delete, select, update
 
 from crmsync.identity.domains import first_own_domain
 from crmsync.identity.matching import identity_keys
@@ -21,6 +21,7 @@ from crmsync.store.erasure import clear_personal_data, erase_records
 from crmsync.store.forgetting import save_forgotten
 from crmsync.store.records import (
     drop_score_inputs,
+    former_keys,
     held_band,
     ids_by_exact_ref,
     ids_by_ref,
@@ -31,10 +32,11 @@ from crmsync.store.records import (
 )
 from crmsync.store.schema import (
     alias,
+    identity,
     past_field,
     record,
 )
-from crmsync.store.sql import dump_json, one_of, to_ms, upsert, write_many
+from crmsync.store.sql import dump_json, has_rows, one_of, to_ms, upsert, write_many
 from crmsync.store.tombstones import find_forgotten
 
 TOUCHES = 5
@@ -100,6 +102,8 @@ def save_contacts(
     others |= {*people_around(connection, movers)} if movers else set()
     if others:
         connection.execute(update(record).where(one_of(record.c.person, others)).values(dirty=True))
+    _forget_purge(connection, [ref for ref, each in latest.items() if not each.gone and _is_erased(stored.get(ref))])
+    _keep_successors(connection, [stored[ref] for ref, each in latest.items() if each.erased and ref in stored])
     ids = ids_by_ref(connection, latest)
     own = ids_by_exact_ref(connection, latest)
     # `ids` lead from a merged record to its survivor, of which nothing may be cleared or erased: hence its own row.
@@ -108,7 +112,8 @@ def save_contacts(
     )
     erase_records(connection, [own[ref] for ref, each in latest.items() if each.erased])
     known_by = {(own if latest[ref].gone else ids)[ref]: identity_keys(latest[ref]) for ref in changed}
-    save_identity_keys(connection, known_by)
+    former = former_keys(connection, [row_id for row_id, keys in known_by.items() if keys])
+    save_identity_keys(connection, {row_id: keys | former.get(row_id, set()) for row_id, keys in known_by.items()})
     save_names(connection, {own[ref]: str(rows[ref]["name"]) for ref in changed if "name" in moved[ref]})
     for ref, each in latest.items():
         if each.aliases:
@@ -329,11 +334,50 @@ def _adopt(connection: Connection, survivor: Contact, row_id: int, now: int) -> 
             # Its addresses say nothing any more: they may be somebody else's by now.
             save_identity_keys(connection, {old_row: {f"record:{old_ref}", f"record:{survivor.ref}"}})
             save_names(connection, {old_row: ""})
-        # Merges form chains: the old ids that led to this record lead to its survivor from now on.
-        connection.execute(update(alias).where(alias.c.record == old_row).values(record=row_id))
-        add_counters(connection, old_row, row_id)
-        if move_activities(connection, old_row, row_id) or merged.rowcount:
+        if _lead_on(connection, old_row, row_id) or merged.rowcount:
             mark_dirty(connection, [old_row, row_id])
+
+
+def _lead_on(connection: Connection, old_row: int, row_id: int) -> int:
+    """Hand what led to a record and what it did to the one that took its place. Returns how many activities moved."""
+    # Merges form chains: the old ids that led to this record lead to its survivor from now on.
+    connection.execute(update(alias).where(alias.c.record == old_row).values(record=row_id))
+    add_counters(connection, old_row, row_id)
+    return move_activities(connection, old_row, row_id)
+
+
+def _keep_successors(connection: Connection, purged: Iterable[Mapping[str, Any]]) -> None:
+    """Of records that a CRM has no more keep which one took their place: others may still name them.
+
+    To be called before they are erased. Nothing of them is kept but the id, as long as the one that it leads to.
+    """
+    for held in purged:
+        became = held["merged_into"] or held["converted_into"]
+        row_id = next(iter(ids_by_ref(connection, [Ref(*became.split(":", 2))]).values()), None) if became else None
+        if row_id is None or row_id == held["id"]:
+            continue
+        _lead_on(connection, held["id"], row_id)
+        old = {"crm": held["crm"], "kind": held["kind"], "old_id": held["ref_id"], "record": row_id}
+        upsert(connection, alias, [old])
+        keys = former_keys(connection, [row_id])[row_id]
+        upsert(connection, identity, [{"record": row_id, "key": key} for key in sorted(keys)])
+        mark_dirty(connection, [row_id])
+
+
+def _is_erased(stored: Mapping[str, Any] | None) -> bool:
+    return stored is not None and stored["gone"] and not _is_replaced(stored)
+
+
+def _forget_purge(connection: Connection, refs: Sequence[Ref]) -> None:
+    """Of records that were taken for purged and are there: their ids lead to nobody else any more."""
+    for ref in refs if has_rows(connection, alias) else ():
+        this = alias.c.crm == ref.crm, alias.c.kind == ref.kind, alias.c.old_id == ref.id
+        led_to = connection.scalar(select(alias.c.record).where(*this))
+        if led_to is not None:
+            connection.execute(delete(alias).where(*this))
+            key = identity.c.record == led_to, identity.c.key == f"record:{ref}"
+            connection.execute(delete(identity).where(*key))
+            mark_dirty(connection, [led_to])
 
 
 def _last_rows(held: Mapping[str, Any], now: int) -> list[dict[str, Any]]:

@@ -169,6 +169,8 @@ def erase_events(connection: Connection, row_ids: Collection[int]) -> None:
         for table in (activity, identity):
             connection.execute(delete(table).where(table.c.record.in_(gone)))
         connection.execute(delete(record).where(record.c.id.in_(gone)))
+        # What is left is others', and no full pull need ask for these records again.
+        connection.execute(delete(identity).where(identity.c.key.in_(keys)))
 
 
 def _is_shared(besides: Collection[int] = ()) -> Any:

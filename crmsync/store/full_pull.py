@@ -58,7 +58,7 @@ def compare_page(
     if tracked is None:
         return []
     # As the stored ids are, which were cleaned, too.
-    came = {clean_text(each.id) for each in page.items if not each.gone}
+    came = {clean_text(each.id) for each in page.items if not each.gone} | {*map(clean_text, page.nobodys)}
     upsert(connection, seen_activity, [{"crm": crm, "id": each} for each in sorted(came)])
     if tracked != stream:
         return []

@@ -187,13 +187,11 @@ def copy_changes(connection: Connection, run_id: str, rows: Sequence[JournalRow]
     add_changes(connection, run_id, [(ids.get(each.ref, 0), each) for each in known], now)
 
 
-def open_rows(
-    connection: Connection, crm: str, states: Sequence[str], runs: Sequence[str], most: int
-) -> list[JournalRow]:
-    """The first `most` changes of these runs in these states for one CRM, in the order they were planned."""
+def open_rows(connection: Connection, crm: str, state: str, runs: Sequence[str], most: int | None) -> list[JournalRow]:
+    """The first `most` changes of these runs in this state for one CRM, in the order they were planned."""
     query = (
         select(change)
-        .where(change.c.crm == crm, OPEN, change.c.state.in_(states), change.c.run.in_(runs))
+        .where(change.c.crm == crm, OPEN, change.c.state == state, change.c.run.in_(runs))
         .order_by(change.c.id)
         .limit(most)
     )

@@ -77,19 +77,26 @@ def _assign(
     row_ids: Collection[int],
     resolve: Resolver,
 ) -> set[int]:
-    """Decide who these contacts are. Returns the people to whom one of them came."""
+    """Decide who these contacts are. Returns the people to whom one of them came.
+
+    Where all that is left of somebody are records that were merged or converted into others which are not there, they
+    are nobody until one comes: else they would have a score beside that of the same human elsewhere.
+    """
     now: dict[int, tuple[str, int | None, bool]] = {}
     became: dict[int, bool] = {}
     held: dict[int, set[str]] = {}
-    following: set[int] = set()
+    following, there = set[int](), set[int]()
     for some in in_chunks(sorted(row_ids), IN_LIST):
         query = select(record.c.id, record.c.crm, record.c.person, record.c.ambiguous, EVENTS.label("follows"))
-        query = query.add_columns(record.c.gone, (record.c.merged_into + record.c.converted_into).label("became"))
+        became_what = (record.c.merged_into + record.c.converted_into).label("became")
+        query = query.add_columns(record.c.gone, record.c.known, became_what)
         for row in connection.execute(query.where(record.c.id.in_(some))):
             now[row.id] = (row.crm, row.person, row.ambiguous)
             # A deleted record is nobody, unless it says who it became.
             if not row.gone or row.became:
                 became[row.id] = bool(row.became)
+            if row.known and not row.gone and not row.became:
+                there.add(row.id)
             if row.follows:
                 following.add(row.id)
         pairs = select(identity.c.record, identity.c.key).where(identity.c.record.in_(some))
@@ -100,6 +107,8 @@ def _assign(
         for row_id, replaced in became.items()
     ]
     people, unclear = resolve(marked)
+    alive = {people[row_id] for row_id in there & people.keys()}
+    people = {row_id: whose for row_id, whose in people.items() if whose in alive}
     moved = [
         {"row_id": row_id, "now": people.get(row_id), "unclear": row_id in unclear}
         for row_id, (_crm, was, was_unclear) in now.items()

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import Connection, and_, case, distinct, func, or_, select, union
+from sqlalchemy import Connection, and_, case, distinct, func, literal, or_, select, union
 
 from crmsync.identity.matching import MAIL, normal_email
 from crmsync.identity.names import name_words
@@ -243,23 +243,32 @@ def stage_counts(connection: Connection) -> list[tuple[str, str, str, int]]:
     return sorted(((crm, kind, stage, int(many)) for crm, kind, stage, many in found), key=lambda each: -each[3])
 
 
-def held_bands(connection: Connection) -> dict[str, int]:
-    """People by the band that the CRMs hold of them; who has two in two CRMs is counted in both."""
-    held = select(record.c.person, record.c.band).where(LIVE).distinct().subquery()
-    query = select(held.c.band, func.count(held.c.person)).group_by(held.c.band)
-    return {name: int(number) for name, number in plain_rows(connection, query) if name}
+def held_bands(connection: Connection, order: Sequence[str]) -> dict[str, int]:
+    """People by the band that the CRMs hold of them, each in their highest one; `order` has the lowest first."""
+    return _count_highest(connection, record.c.band, order, select().where(LIVE, record.c.band != ""))
 
 
-def waiting_bands(connection: Connection) -> dict[str, int]:
-    """People by the band that pending updates and plans that wait for approval would bring them."""
+def _count_highest(connection: Connection, band: Any, order: Sequence[str], records: Any) -> dict[str, int]:
+    """How many people are in each band, each in the highest one of their `records`; bands of no `order` are below."""
+    rank = case({name: place for place, name in enumerate(order)}, value=band, else_=-1) if order else literal(-1)
+    columns = func.max(rank).label("rank"), func.max(band).label("band")
+    best = records.add_columns(*columns).where(record.c.person.is_not(None)).group_by(record.c.person).subquery()
+    found: dict[str, int] = {}
+    query = select(best.c.rank, best.c.band, func.count()).group_by(best.c.rank, best.c.band)
+    for place, name, many in plain_rows(connection, query):
+        name = name if place < 0 else order[place]
+        found[name] = found.get(name, 0) + int(many)
+    return found
+
+
+def waiting_bands(connection: Connection, order: Sequence[str]) -> dict[str, int]:
+    """People by the band that pending updates and plans that wait for approval would bring them: the highest one."""
     band = json_value(connection, change.c.after, "band")
     waiting = change.c.run.in_(select(run.c.id).where(run.c.verdict.in_((WAITING, APPROVED))))
     # Each by an index of its own, and not one OR, which reads every change that there ever was.
     meant = union(select(change.c.id).where(PENDING), select(change.c.id).where(waiting))
-    query = select(band, func.count(distinct(record.c.person))).join(record, record.c.id == change.c.record)
-    return {
-        name: number for name, number in connection.execute(query.where(change.c.id.in_(meant)).group_by(band)) if name
-    }
+    changes = select().join_from(change, record, record.c.id == change.c.record)
+    return _count_highest(connection, band, order, changes.where(change.c.id.in_(meant), band != ""))
 
 
 def replanned_bands(connection: Connection, run_id: str) -> dict[str, int]:

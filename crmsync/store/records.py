@@ -63,6 +63,16 @@ def ids_by_exact_ref(connection: Connection, refs: Iterable[Ref]) -> dict[Ref, i
     }
 
 
+def former_keys(connection: Connection, row_ids: Collection[int]) -> dict[int, set[str]]:
+    """By record (row id) the keys of the ids that lead to it since a merge or conversion."""
+    found: dict[int, set[str]] = {}
+    if row_ids and has_rows(connection, alias):
+        query = select(alias.c.record, alias.c.crm, alias.c.kind, alias.c.old_id)
+        for row_id, *ref in plain_rows(connection, query.where(one_of(alias.c.record, row_ids))):
+            found.setdefault(row_id, set()).add(f"record:{Ref(*ref)}")
+    return found
+
+
 def save_identity_keys(connection: Connection, now: Mapping[int, set[str]]) -> None:
     """Store what contacts (row ids) are known by. Whoever shares an address that one of them loses is decided about.
 

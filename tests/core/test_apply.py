@@ -6,10 +6,12 @@ from datetime import timedelta
 
 import pytest
 
+from crmsync.cycle import run_cycle
 from crmsync.model import Receipt, Ref
-from crmsync.planning.apply import UNREADABLE, read_present
+from crmsync.planning.apply import GONE_SINCE, UNREADABLE, read_present
 from crmsync.store import schema
 from crmsync.undo import undo_run
+from crmsync.work import Work
 from tests.support.cycles import ADA, DAYS, NEVER_FADES, edit, held, hot, line_breaks, run
 from tests.support.make import activity, config, contact, work
 from tests.support.state import rows
@@ -55,6 +57,7 @@ def test_what_arrived_in_part_before_the_answer_was_lost_is_not_called_updated(s
         run(state, hubspot, at=DAYS[0])
     run(state, hubspot, at=DAYS[1])
     assert ends(state) == ["unknown", "updated"]
+    assert rows(state, schema.change)[0]["reason"] == "the CRM did not answer; planned again"
 
 
 def test_what_cannot_be_read_back_stays_open_until_it_can(state):
@@ -131,6 +134,26 @@ def test_a_stage_is_read_back_also_where_no_score_is(state):
     dropping(hubspot, "stage")
     ran = run(state, hubspot, at=DAYS[0], write={**WRITE, "verify_sample": 0})
     assert (ran.crms["hubspot"].partly, ran.crms["hubspot"].updated) == (1, 0)
+    assert "stage is 'lead' instead of 'mql'" in rows(state, schema.change)[0]["reason"]
+
+
+@pytest.mark.parametrize("theirs", [{"stage": "sql"}, {"stage": "sql", "owner": "hubspot-bob"}])
+def test_what_gave_way_to_a_value_that_a_user_took_back_again_is_written_in_the_next_run(state, theirs):
+    hubspot = hot()
+    run(state, hubspot, at=DAYS[0], write={**WRITE, "stage": False, "owner": False})
+    taken = hubspot.write
+
+    def write(changes, narrow):
+        before = hubspot.records[ADA]
+        edit(hubspot, ADA, **theirs)
+        yield from taken(changes, narrow)
+        edit(hubspot, ADA, **{name: getattr(before, name) for name in theirs})
+
+    hubspot.write = write
+    run(state, hubspot, at=DAYS[1])
+    hubspot.write = taken
+    run(state, hubspot, at=DAYS[2])
+    assert held(hubspot)["1"][:2] == (65, "mql")
 
 
 def test_what_the_crm_did_not_keep_waits_alone(state):
@@ -178,6 +201,42 @@ def test_who_was_deleted_just_before_the_write_is_gone_with_all_that_is_personal
     assert "ada@x.example" not in str(record)
 
 
+def test_who_was_deleted_between_the_write_and_the_look_at_it_is_gone_with_all_that_is_personal(state):
+    hubspot = hot()
+    taken = hubspot.write
+
+    def write(changes, narrow):
+        yield from taken(changes, narrow)
+        edit(hubspot, ADA, gone=True)
+
+    hubspot.write = write
+    run(state, hubspot, at=DAYS[0])
+    (change,), (record,) = rows(state, schema.change), rows(state, schema.record)
+    assert (change["state"], change["reason"]) == ("edited", GONE_SINCE)
+    assert record["gone"]
+    assert "ada@x.example" not in str(record)
+
+
+def test_a_run_tells_how_many_changes_of_a_crm_were_written_as_it_goes(state):
+    told = []
+    settings = config(NEVER_FADES)
+    run_cycle(Work(settings, state, {"hubspot": hot()}, DAYS[0], progress=lambda *said: told.append(said)))
+    assert [said for said in told if said[0] == "written"] == [("written", "hubspot", 1)]
+
+
+def test_an_answer_about_a_record_that_nobody_asked_about_changes_nothing(state):
+    hubspot = hot()
+    taken = hubspot.write
+
+    def write(changes, narrow):
+        yield Receipt(Ref("hubspot", "contact", "99"), ok=False, gone=True)
+        yield from taken(changes, narrow)
+
+    hubspot.write = write
+    run(state, hubspot, at=DAYS[0])
+    assert ends(state) == ["updated"]
+
+
 def test_where_the_crm_refuses_one_part_and_a_user_replaced_the_other_nothing_was_written(state):
     hubspot = hot()
     run(state, hubspot, at=DAYS[0], write={**WRITE, "stage": False, "owner": False})
@@ -222,10 +281,10 @@ class Reading:
 def test_of_two_records_under_one_id_the_live_one_counts_in_whatever_order_they_come(order):
     dead = contact(1, gone=True)
     live = contact(2, aliases=("1",))
-    assert read_present(Reading(*[dead, live][::order]), [ADA]) == {ADA: live}
+    assert read_present(Reading(*[dead, live][::order]), [ADA])[0] == {ADA: live}
 
 
 @pytest.mark.parametrize("name", ["merged_into", "converted_into"])
 def test_a_record_that_became_another_one_is_not_there_any_more(name):
     became = contact(1, **{name: Ref("hubspot", "contact", "2")})
-    assert read_present(Reading(became), [ADA]) == {ADA: None}
+    assert read_present(Reading(became), [ADA])[0] == {ADA: None}

@@ -109,6 +109,8 @@ given = { title = "VP Sales", activities = [{ kind = "form_submitted", ago = "1d
 expect = { total = 60, band = "mql" }
 """
 
+GIVEN = 'line 88: test "A VP who asked for a demo" → given: '
+
 CASES = [
     (
         "points as a text",
@@ -340,6 +342,98 @@ CASES = [
         "[hubspot]",
         "\ufeff[hubspot]",
         "",
+    ),
+    (
+        "three numbers for a range",
+        "[50, 200]",
+        "[50, 100, 200]",
+        'line 28: fit "50 to 200 employees" → when → between: write two numbers in brackets, for example [50, 200]',
+    ),
+    (
+        "one number for a range",
+        "[50, 200]",
+        "[50]",
+        'line 28: fit "50 to 200 employees" → when → between: write two numbers in brackets, for example [50, 200]',
+    ),
+    (
+        "not known as a no",
+        'contains = "teacher"',
+        "exists = false",
+        'line 17: segment "Schools" → when → exists: write true; for what is not known write missing = true',
+    ),
+    (
+        "known as a no",
+        'contains = "teacher"',
+        "missing = false",
+        'line 17: segment "Schools" → when → missing: write true; for what is known write exists = true',
+    ),
+    (
+        "points of a band in quotes",
+        "hot = 30",
+        'hot = "30"',
+        "line 12: bands → hot: write points without quotes, for example 25, or a table: { at = 25, min_fit = 10 }",
+    ),
+    (
+        "a decay as a length of time",
+        '{ half_life = "30d" }',
+        '"30d"',
+        'line 48: behavior "Pricing page viewed" → decay: write how: { half_life = "30d" }, or linear or steps',
+    ),
+    (
+        "steps as fractions",
+        '{ half_life = "30d" }',
+        '{ steps = { "15d" = 0.5, "30d" = 0 } }',
+        'line 48: behavior "Pricing page viewed" → decay → steps → 15d: write per cent: 50 keeps one half',
+    ),
+    (
+        "a length of time beyond every calendar",
+        'every = "15m"',
+        'every = "99999999999d"',
+        "line 83: schedule → every: this is more than a hundred years",
+    ),
+    (
+        "a field of a test lead that is none",
+        "given = { title =",
+        "given = { titel =",
+        "line 88: test lead 'A VP who asked for a demo' has the field 'titel', which is not in [fields]; "
+        "did you mean 'title'?",
+    ),
+    (
+        "a test lead of activities without a list",
+        '[{ kind = "form_submitted", ago = "1d" }]',
+        "5",
+        GIVEN + 'activities: write a list, for example [{ kind = "page_viewed", ago = "1d" }]',
+    ),
+    (
+        "a test lead with an activity without a type",
+        'kind = "form_submitted", ',
+        "",
+        GIVEN + 'activity no. 1: write its kind: { kind = "page_viewed", ago = "1d" }',
+    ),
+    (
+        "a test lead with half an activity",
+        'ago = "1d" }]',
+        'ago = "1d", times = 1.5 }]',
+        GIVEN + "activity no. 1: times: write a whole number from 1 to 1,000",
+    ),
+    (
+        "a test lead with days as a number",
+        'ago = "1d"',
+        "ago = 1",
+        GIVEN + 'activity no. 1: ago: write the unit, too, in quotes, for example "1d" for 1 day',
+    ),
+    (
+        "a test lead before the calendar",
+        'ago = "1d"',
+        'ago = "9999999d"',
+        GIVEN + "activity no. 1: ago: this is more than a hundred years",
+    ),
+    (
+        "a test lead that cannot fail",
+        'expect = { total = 60, band = "mql" }',
+        "expect = {}",
+        'line 89: test "A VP who asked for a demo" → expect: write what is expected, for example { band = "mql" }; '
+        "without it nothing is tested",
     ),
     (
         "a range as a text",

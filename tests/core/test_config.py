@@ -94,7 +94,7 @@ bands = 3
         "line 7: hubspot → searches_per_second: write a whole number",
         "line 8: hubspot → activities → no. 1 → kind: this key is missing",
         'line 11: fields → title → hubspot: write a table, for example { … } or write a text in quotes, for example "…"',  # noqa: E501
-        "line 13: bands → warm: write a table, for example { … }",
+        "line 13: bands → warm: write points without quotes, for example 25, or a table: { at = 25, min_fit = 10 }",
         "line 16: fit \"A\" → point: this key does not exist; did you mean 'points'?",
         "line 17: fit \"A\" → when → contans: this key does not exist; did you mean 'contains'?",
         'line 22: behavior "B" → decay → half_life: write whole days or weeks, for example "30d" or "2w"',
@@ -121,6 +121,14 @@ bands = 3
         (
             '[tracks]\nx = {}\n[[owner_pool]]\nname = "x"\nmembers = ["ann@a.example"]',
             "[[owner_pool]] and [tracks] both have the name 'x'",
+        ),
+        *(
+            (
+                f'[[owner_pool]]\nname = "x"\nmembers = [{{ email = "ann@a.example", {cap} = 0 }}]',
+                "0 gives this member nobody, ever; take them out of members, or write when they are away: "
+                'away = ["2026-12-24/2027-01-01"]',
+            )
+            for cap in ("daily", "open")
         ),
         (
             '[[owner_pool]]\nname = "x"\nmembers = [{ email = "ann@a.example", weight = 2 }]',

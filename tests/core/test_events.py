@@ -346,6 +346,16 @@ def test_a_lead_that_is_converted_and_a_record_that_is_merged_keep_what_was_said
     go(state, folder, salesforce, hours=1, crm="salesforce")
     assert salesforce.records[person.ref].current["behavior"] == 20
     assert kept(state).waiting == 0
+    del salesforce.records[lead.ref], salesforce.records[other.ref]  # purged: the contact still has what was said
+    of = config(MODEL, events=[{**EVENTS, "folder": str(folder), "crm": "salesforce"}], guard=GUARD)
+    for hours in (2, 3):
+        run_cycle(work(state, salesforce, now=NOW + timedelta(hours=hours), settings=of), full=True)
+        assert salesforce.records[person.ref].current["behavior"] == 20
+        assert kept(state).waiting == 0
+    salesforce.edit(contact(3, "salesforce"))
+    del salesforce.records[person.ref]
+    run_cycle(work(state, salesforce, now=NOW + timedelta(hours=4), settings=of), full=True)
+    assert stored(state) == 0
 
 
 def test_a_merged_record_that_is_erased_takes_nothing_from_its_survivor(state, folder, hubspot):

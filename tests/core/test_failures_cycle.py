@@ -4,6 +4,7 @@ import pytest
 
 from connectors.sandbox.faults import Fault
 from crmsync.errors import ConfigError
+from crmsync.reporting.status import refused_document
 from crmsync.store import schema
 from tests.support.runs import TOKEN, alone
 
@@ -79,6 +80,29 @@ def test_R15_a_contact_that_was_deleted_and_purged_while_the_worker_was_off_is_f
     assert "@" not in row["emails"]
     assert result.crms["hubspot"].rejected == 0
     assert runs.run("hubspot", full=True).crms["hubspot"].planned == 0
+
+
+@pytest.mark.parametrize("code", ["INVALID_CROSS_REFERENCE_KEY", "INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY"])
+def test_a_lead_that_is_only_not_shown_any_more_is_kept_and_written_once_it_is_shown(runs, code):
+    runs.run("salesforce")
+    leads = alone(runs, "salesforce", "lead", 2)
+    before = {each["ref_id"]: each for each in runs.rows()}
+    for lead in leads:
+        runs.do("salesforce", "update", id=lead, fields={"Title": "Chief Executive Officer", "Crmsync_Score__c": None})
+    # Hidden between the pull, which saw the edit, and the write.
+    result = runs.run("salesforce", act=lambda: runs.do("salesforce", "unshare", ids=leads, code=code))
+    rows = {each["ref_id"]: each for each in runs.rows()}
+    assert result.crms["salesforce"].rejected == 2
+    assert [(rows[each]["gone"], rows[each]["emails"]) for each in leads] == [
+        (False, before[each]["emails"]) for each in leads
+    ]
+    refused = refused_document(runs.state)["refused"]
+    assert sum(each["records"] for each in refused) == 2
+    assert all("does not show the record" in each["cause"] for each in refused)
+    runs.do("salesforce", "share", ids=leads)
+    runs.sandbox.clock.advance(2 * 86_400)
+    runs.run("salesforce")
+    assert None not in [runs.scores("salesforce")[each] for each in leads]
 
 
 def test_A04_a_crm_that_revoked_its_token_is_skipped_with_the_remedy_and_the_other_goes_on(runs):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, date
+from datetime import UTC, date, timedelta
 from pathlib import Path
 
 import pytest
@@ -36,6 +36,10 @@ def test_the_examples_pass(path):
     assert failed_tests(of) == []
     assert [each.sentence for each in lint_model(of, kinds_of(of), TODAY) if each.level == "error"] == []
     assert diagnose(of, NOW, None)["ok"]
+
+
+def test_the_shipped_config_has_no_weak_signals_that_beat_a_strong_one():
+    assert not found("10×", load(EXAMPLES.parent / "config.example.toml"))
 
 
 def test_the_starter_has_nothing_to_think_about():
@@ -153,6 +157,12 @@ def test_a_decay_that_never_begins():
     assert found("a window of 10 days, which ends before its decay starts", of)
 
 
+@pytest.mark.parametrize(("least", "never"), [(8, False), (9, True)])
+def test_a_rule_whose_window_holds_too_few_activities_can_never_match(least, never):
+    of = model(behavior=[behavior_rule(at_least=least, max_times=1, max_per_day=1, window="7d")])
+    assert bool(found(f"at_least = {least} its limits leave 8", of, "error")) is never
+
+
 def test_ten_weak_signals_must_not_beat_a_strong_one():
     weak, strong = behavior_rule("email_opened", 2, "open"), behavior_rule("form_submitted", 15, "demo", tier="high")
     assert found(r'10× "open" \(20\) gives more than 1× "demo" \(15\)', model(behavior=[weak, strong]))
@@ -166,6 +176,25 @@ def test_weak_signals_only():
         "only weak signals", model(behavior=[behavior_rule("email_opened")], fit=[fit_rule(field="a", gt=1)])
     )
     assert found("only one rule gives points", model(behavior=[behavior_rule("form_submitted")]))
+
+
+def test_a_rule_shows_the_intent_of_its_types_of_activity_unless_it_says_another():
+    weak, strong = behavior_rule("email_clicked", 2, "click"), behavior_rule("email_replied", 15, "reply")
+    assert found(r'10× "click" \(20\) gives more than 1× "reply" \(15\)', model(behavior=[weak, strong]))
+    assert not found("10×", model(behavior=[{**weak, "tier": "mid"}, strong]))
+    assert not found("10×", model(behavior=[{**weak, "on": ["email_clicked", "content_downloaded"]}, strong]))
+    assert not found("10×", model(behavior=[{**weak, "on": ["email_clicked", "logged_in"]}, strong]))
+    both = model(behavior=[behavior_rule("email_opened", 2, "open"), weak])
+    assert found(r"only weak signals \(email_clicked, email_opened\)", both, "error")
+
+
+@pytest.mark.parametrize(("key", "said"), [("on", "model was last reviewed"), ("rules_on", "rules were last checked")])
+def test_a_review_in_the_future_is_a_slip(key, said):
+    of = model(fit=[fit_rule(field="a", gt=1)], review={key: TODAY + timedelta(days=2)})
+    assert found(rf"the {said} on 2026-11-23, which is still to come", of, "warning")
+    # Somewhere it is tomorrow already.
+    tomorrow = model(fit=[fit_rule(field="a", gt=1)], review={key: TODAY + timedelta(days=1)})
+    assert not found("still to come", tomorrow)
 
 
 @pytest.mark.parametrize("name", ["closed_won", "deal_amount", "is_converted", "lifecyclestage", "opportunity_count"])

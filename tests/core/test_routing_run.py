@@ -180,7 +180,7 @@ def test_a_lead_in_the_queue_of_a_later_route_or_of_a_pool_is_owned(state):
     edit(salesforce, Ref("salesforce", "lead", "1"), name="Ada")
     again = go(state, salesforce, at=DAYS[1], routes=routes)
     assert (counted(again), again.crms["salesforce"].planned) == ({"owned": 1}, 0)
-    away = {"email": "ann@acme.example", "daily": 0}
+    away = {"email": "ann@acme.example", "hours": "Sun 03:00-03:30"}
     pool = {"name": "sales", "members": [away], "fallback": "queue:inbound"}
     moved = go(state, salesforce, at=DAYS[2], pools=[pool])
     assert (counted(moved), moved.crms["salesforce"].planned) == ({"owned": 1}, 0)
@@ -230,7 +230,8 @@ def test_the_order_in_which_people_came_decides_nothing(tmp_path, waited):
             for place, number in enumerate(order):
                 join(hubspot, 10 * turn + place, mail=f"p{number}@firm.example")
             if waited:
-                go(state, hubspot, pools=[{**SALES, "members": [{"email": "ann@acme.example", "daily": 0}]}])
+                off = {"email": "ann@acme.example", "hours": "Sun 03:00-03:30"}
+                go(state, hubspot, pools=[{**SALES, "members": [off]}])
             go(state, hubspot, at=DAYS[1])
             dealt.append(owners(hubspot))
     assert dealt[0] == dealt[1]
@@ -363,7 +364,7 @@ def test_everybody_who_comes_in_is_counted_in_one_place(people, asked, last, mem
 def test_whoever_came_into_the_queue_of_a_fallback_does_not_begin_to_wait_again(state):
     salesforce = crm("salesforce")
     join(salesforce, 1, "lead")
-    pool = {"name": "sales", "members": [{"email": "ann@acme.example", "daily": 0}]}
+    pool = {"name": "sales", "members": [{"email": "ann@acme.example", "hours": "Sun 03:00-03:30"}]}
     pool |= {"fallback": "queue:Inbound", "wait": "2h"}
     assert counted(go(state, salesforce, pools=[pool])) == {"waiting": 1}
     assert counted(go(state, salesforce, at=DAYS[0] + timedelta(hours=2), pools=[pool])) == {"routed": 1}

@@ -78,6 +78,32 @@ def test_of_whoever_is_left_out_no_points_lines_and_band_are_stored_but_why(stat
     assert people(state, *META)["1"] == meta(config(NEVER_FADES, **LISTS), DAYS[1], ran.run)
 
 
+def test_whoever_fulfils_the_condition_of_exclude_is_left_out_in_a_run(state, hubspot):
+    run(state, hubspot, at=DAYS[0], exclude={"when": {"field": "title", "is": "VP Sales"}})
+    assert people(state, "total", "excluded") == {"1": (0, "title is VP Sales"), "2": (0, "")}
+
+
+def test_what_a_new_rule_changes_of_the_day_alone_ends_on_that_day(state, hubspot):
+    run(state, hubspot, at=DAYS[0], model=make.MODEL)
+    sooner = make.MODEL.replace('window = "60d"', 'window = "30d"')  # the form was submitted a day before
+    run(state, hubspot, at=DAYS[1], model=sooner)
+    run(state, hubspot, at=DAYS[31], model=sooner)
+    assert people(state, "total")["1"] == (3500,)
+
+
+@pytest.mark.parametrize("has_next", [False, True])
+def test_fading_that_no_whole_point_shows_scores_nobody_again_unless_next_is_written(state, hubspot, has_next):
+    # Of 3 points 2.8 are left a day after, and 2.6 another day after: whole points say 3.
+    model = NEVER_FADES.replace("points = 30\n", 'points = 3\ndecay = { half_life = "10d" }\n')
+    if has_next:
+        model += 'next = { hubspot = "crmsync_next" }\n'
+    run(state, hubspot, at=DAYS[0], model=model)
+    told = []
+    later = work(state, hubspot, now=DAYS[1], settings=config(model))
+    run_cycle(later._replace(progress=lambda *said: told.append(said)))
+    assert [each for each in told if each[0] == "scored"] == [("scored", "", 1)] * has_next
+
+
 def test_without_bands_a_score_has_none(state, hubspot):
     model = NEVER_FADES[: NEVER_FADES.index("[bands]")] + NEVER_FADES[NEVER_FADES.index("[[fit]]") :]
     model = model[: model.index("[[stage]]")] + model[model.index("[fields]") :]

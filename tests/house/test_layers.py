@@ -30,8 +30,10 @@ APPLY = {
         "people_columns",
         "person_plan",
         "review",
+        "run_counts",
         "scored_people",
         "tasks",
+        "unowned",
     )
 }
 """What of planning acts; the rest of it only thinks."""

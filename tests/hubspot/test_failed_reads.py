@@ -5,6 +5,8 @@ from dataclasses import replace
 import pytest
 
 from connectors.hubspot.associations import attach_associated
+from connectors.hubspot.client import Api
+from connectors.hubspot.cursors import load_cursors
 from connectors.sandbox.faults import Fault
 from crmsync.errors import Unavailable
 from tests.hubspot.test_tasks import WITH_TASKS, task, tasks_of
@@ -82,8 +84,94 @@ def test_a_call_that_is_known_is_not_gone_while_hubspot_fails_to_say_whose_it_is
     fail(sandbox)
     sandbox.clock.advance(90_000)
     items, odd, _, _ = pull(ready.activities(cursor))
-    assert [each.gone for each in items if each.id == f"calls:{call}"] == [False]
+    assert {each.gone for each in items if each.id == f"calls:{call}"} == {False}
     assert not odd
+
+
+def test_an_old_call_that_a_backfill_could_not_read_is_asked_for_in_each_run_until_it_comes(
+    sandbox, ready, lists_bring_nothing
+):
+    call = call_with(sandbox, create(sandbox, email="asked@acme.example"))
+    sandbox.clock.advance(30 * 86_400)
+    fail(sandbox, call)
+    cursor = pull(ready.activities(None))[3]
+    sandbox.clock.advance(900)
+    items, odd, _, cursor = pull(hubspot(sandbox).activities(cursor))
+    assert [each.id for each in items if each.id == f"calls:{call}"] == []
+    assert [each.what for each in odd] == [f"calls {call}"]
+    fail(sandbox)
+    sandbox.clock.advance(900)
+    items, odd, _, cursor = pull(hubspot(sandbox).activities(cursor))
+    assert [(each.id, each.gone) for each in items] == [(f"calls:{call}", False)]
+    assert not odd
+    sandbox.clock.advance(900)
+    sandbox.calls.clear()
+    items, _, _, _ = pull(hubspot(sandbox).activities(cursor))
+    assert items == []
+    assert calls(sandbox, "calls/batch/read") == []
+
+
+@pytest.mark.parametrize("is_whole_batch", [False, True])
+def test_a_missed_call_that_is_there_no_more_is_not_asked_for_again(
+    sandbox, ready, lists_bring_nothing, is_whole_batch
+):
+    call = call_with(sandbox, create(sandbox, email="asked@acme.example"))
+    fail(sandbox, call)
+    cursor = pull(ready.activities(None))[3]
+    fail(sandbox)
+    sandbox.do("hubspot", "archive", type="calls", id=call)
+    if is_whole_batch:
+        body = {"status": "error", "category": "OBJECT_NOT_FOUND", "message": "none of them"}
+        sandbox.faults.add(Fault(do="answer", status=404, body=body, path="calls/batch/read"))
+    for asked in (1, 0):
+        sandbox.clock.advance(900)
+        sandbox.calls.clear()
+        items, odd, _, cursor = pull(hubspot(sandbox).activities(cursor))
+        assert (f"calls:{call}" in {each.id for each in items if not each.gone}, odd) == (False, [])
+        assert len(calls(sandbox, "calls/batch/read")) == asked
+
+
+def test_only_so_many_missed_records_are_asked_for_again(sandbox, ready, lists_bring_nothing, monkeypatch):
+    monkeypatch.setattr("connectors.hubspot.cursors.MOST_MISSED", 2)
+    who = create(sandbox, email="asked@acme.example")
+    made = [call_with(sandbox, who) for _ in range(4)]
+    fail(sandbox, *made)
+    cursor = pull(ready.activities(None))[3]
+    assert len(load_cursors(cursor)["calls"].missed) == 2
+
+
+def test_a_source_of_which_something_was_missed_does_not_rest(sandbox, ready, lists_bring_nothing):
+    call = call_with(sandbox, create(sandbox, email="asked@acme.example"))
+    fail(sandbox, call)
+    _, cursor = contacts(ready)
+    known = pull(ready.activities(None))[3]
+    fail(sandbox)
+    sandbox.clock.advance(900)
+    contacts(ready, cursor)
+    items, _, _, _ = pull(ready.activities(known))
+    assert f"calls:{call}" in {each.id for each in items}
+
+
+def test_an_old_deal_that_a_backfill_could_not_read_is_asked_for_in_each_run_until_it_comes(
+    sandbox, ready, monkeypatch
+):
+    monkeypatch.setattr("connectors.hubspot.outcomes.attach_listed", attach_associated)
+    deal = sell(sandbox, create(sandbox, email="buyer@acme.example"))
+    sandbox.clock.advance(30 * 86_400)
+    fail(sandbox, deal)
+    items, odd, _, cursor = pull(ready.outcomes(None))
+    assert deal not in {each.ref.id for each in items}
+    assert {each.what for each in odd} == {f"deals {deal}"}
+    for fails in (True, False):
+        fail(sandbox, *([deal] if fails else []))
+        sandbox.clock.advance(900)
+        items, odd, _, cursor = pull(hubspot(sandbox).outcomes(cursor))
+        assert [each.ref.id for each in items] == ([] if fails else [deal])
+        assert bool(odd) is fails
+    sandbox.clock.advance(900)
+    sandbox.calls.clear()
+    assert pull(hubspot(sandbox).outcomes(cursor))[:2] == ([], [])
+    assert calls(sandbox, "deals/batch/read") == []
 
 
 @pytest.mark.parametrize("context", [{}, {"context": {}}, {"context": {"fromObjectType": ["call"]}}, {"context": 7}])
@@ -97,6 +185,40 @@ def test_an_error_that_names_no_record_may_be_about_any(sandbox, ready, lists_br
     assert not odd
     assert "calls:" in whole
     assert sorted(items, key=str) == sorted(expected, key=str)
+
+
+@pytest.mark.parametrize("category", ["VALIDATION_ERROR", "MISSING_SCOPES"])
+@pytest.mark.parametrize("is_named", [True, False])
+def test_what_hubspot_would_refuse_again_is_asked_for_once(
+    sandbox, ready, lists_bring_nothing, category, is_named, monkeypatch
+):
+    pauses = []
+    monkeypatch.setattr(Api, "pause", lambda _api, seconds: pauses.append(seconds))
+    call = call_with(sandbox, create(sandbox, email="asked@acme.example"))
+    error = {"status": "error", "category": category, "message": "no"}
+    error |= {"context": {"fromObjectId": [call]}} if is_named else {}
+    body = {"status": "COMPLETE", "results": [], "errors": [error]}
+    sandbox.faults.add(Fault(do="answer", status=207, body=body, path="calls/contacts/batch/read"))
+    _, odd, whole, _ = pull(ready.activities(None))
+    asked = calls(sandbox, "calls/contacts/batch/read")
+    assert (len(asked), pauses) == (1, [])
+    assert (f"calls {call}", f"with an error of HubSpot ({category})") in {(each.what, each.why) for each in odd}
+    assert "calls:" not in whole
+
+
+def test_beside_what_would_be_refused_again_only_what_passes_is_asked_for_again(sandbox, ready, lists_bring_nothing):
+    who = create(sandbox, email="asked@acme.example")
+    lasting, passing = call_with(sandbox, who), call_with(sandbox, who)
+    errors = [
+        {"status": "error", "category": category, "message": "no", "context": {"fromObjectId": [call]}}
+        for category, call in (("VALIDATION_ERROR", lasting), ("INTERNAL_ERROR", passing))
+    ]
+    body = {"status": "COMPLETE", "results": [], "errors": errors}
+    sandbox.faults.add(Fault(do="answer", status=207, body=body, path="calls/contacts/batch/read", times=1))
+    items, odd, _, _ = pull(ready.activities(None))
+    assert [each.what for each in odd] == [f"calls {lasting}"]
+    assert f"calls:{passing}" in {each.id for each in items}
+    assert len(calls(sandbox, "calls/contacts/batch/read")) == 2
 
 
 def test_a_contact_whose_company_nobody_can_tell_keeps_what_was_known_of_it(sandbox, ready):

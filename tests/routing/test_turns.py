@@ -87,15 +87,15 @@ def test_nobody_is_available():
     pool = pool_of(
         {"email": "ann", "daily": 5},
         {"email": "bob", "away": "2026-12-01/2026-12-05"},
-        {"email": "cat", "open": 0},
+        {"email": "cat", "open": 1},
         "dan",
     )
     before = have(ann=9, bob=Standing(2, 7, True), cat=0, dan=1)
-    turn = ask(pool, before, loads={"ann": Load(5, 5)}, able=ALWAYS - {"dan@x.io"})
+    turn = ask(pool, before, loads={"ann": Load(5, 5), "cat": Load(0, 1)}, able=ALWAYS - {"dan@x.io"})
     assert turn.member is None
     assert turn.why == (
         "nobody of pool sales is available: ann@x.io at the daily cap of 5, bob@x.io away until 2026-12-05, "
-        "cat@x.io at the cap of 0 open, dan@x.io not an active user"
+        "cat@x.io at the cap of 1 open, dan@x.io not an active user"
     )
     assert list(turn.absent) == ["ann@x.io", "bob@x.io", "cat@x.io", "dan@x.io"]
     assert turn.standings == before

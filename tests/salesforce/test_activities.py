@@ -147,7 +147,7 @@ def test_archived_activities_are_read(sandbox, crm):
 def test_an_e_mail_counts_once_though_it_is_a_task_too(sandbox, crm):
     tables = sandbox.snapshot("salesforce")
     sent = [each for each in happened(crm)[0] if each.kind == "email_sent"]
-    outgoing = [each for each in tables["EmailMessage"].values() if not each["Incoming"]]
+    outgoing = [each for each in tables["EmailMessage"].values() if not each["Incoming"] and each["Status"] != "5"]
     assert len(sent) == len(outgoing)
     assert all(each.id.startswith("02s") for each in sent)
 
@@ -211,3 +211,64 @@ def test_activities_come_by_bulk_too(sandbox, crm, bulky):
     whole = {(each.id, each.ref): each for each in happened(crm)[0]}
     found, _ = happened(bulky())
     assert {(each.id, each.ref): each for each in found} == whole
+
+
+def mails_of(sandbox, **cells):
+    """The ids of the e-mails with these cells."""
+    mails = sandbox.snapshot("salesforce")["EmailMessage"].values()
+    return {each["Id"] for each in mails if cells.items() <= each.items()}
+
+
+def told_mails(crm, cursor=None):
+    """The e-mails of a pull that are activities."""
+    return {each.id.split(":")[0] for each in happened(crm, cursor)[0] if each.id.startswith("02s") and not each.gone}
+
+
+def test_a_draft_is_no_e_mail_yet(sandbox, crm):
+    drafts = mails_of(sandbox, Status="5")
+    assert drafts
+    assert told_mails(crm) == mails_of(sandbox) - drafts
+
+
+def test_a_draft_that_is_sent_later_counts_from_then_on(sandbox, crm):
+    draft = min(mails_of(sandbox, Status="5"))
+    _, cursor = happened(crm)
+    sandbox.clock.advance(7_200)
+    sent = sandbox.clock()
+    do(sandbox, "update", id=draft, fields={"Status": "3", "MessageDate": sent.isoformat()})
+    [mail] = [each for each in happened(connect(sandbox), cursor)[0] if not each.gone]
+    assert (mail.id, mail.at) == (f"{draft}:email_sent", sent)
+
+
+def test_an_e_mail_that_is_a_draft_again_is_gone(sandbox, crm):
+    mail = min(mails_of(sandbox, Status="3"))
+    _, cursor = happened(crm)
+    do(sandbox, "update", id=mail, fields={"Status": "5"})
+    found = happened(connect(sandbox), cursor)[0]
+    assert {each.id for each in found if each.gone} >= {f"{mail}:email_sent"}
+    assert mail not in {each.id.split(":")[0] for each in found if not each.gone}
+
+
+def test_where_nobody_can_tell_drafts_all_e_mails_count_and_are_whole(sandbox, crm):
+    do(sandbox, "hide_field", object="EmailMessage", field="Status")
+    sandbox.clock.advance(3_600)
+    blind = connect(sandbox)
+    assert told_mails(blind) == mails_of(sandbox)
+    assert "02s" in {prefix for page in blind.activities(None) for prefix in page.whole}
+
+
+def test_drafts_go_once_their_status_can_be_read(sandbox, crm):
+    do(sandbox, "hide_field", object="EmailMessage", field="Status")
+    sandbox.clock.advance(3_600)
+    _, cursor = happened(connect(sandbox))
+    do(sandbox, "show_field", object="EmailMessage", field="Status")
+    sandbox.clock.advance(3_600)
+    gone = {each.id for each in happened(connect(sandbox), cursor)[0] if each.gone}
+    drafts = {f"{each}:email_sent" for each in mails_of(sandbox, Status="5")}
+    assert drafts
+    assert drafts <= gone
+
+
+def test_e_mails_are_read_without_a_status_that_only_queries_refuse(sandbox, crm):
+    do(sandbox, "hide_field", object="EmailMessage", field="Status", listed=True)
+    assert told_mails(connect(sandbox)) == mails_of(sandbox)

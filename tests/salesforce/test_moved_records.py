@@ -50,10 +50,52 @@ def test_a_chain_of_merges_is_followed(sandbox, crm, leads):
     assert told[third].ok
 
 
-@pytest.mark.parametrize("purged", [False, True])
-def test_a_deleted_record_is_gone_and_not_made_again(sandbox, crm, leads, purged):
+def test_a_deleted_record_is_gone_and_not_made_again(sandbox, crm, leads):
     do(sandbox, "delete", id=leads[0].id)
-    if purged:
-        do(sandbox, "purge")
     told = written(crm, change(leads[0]), change(leads[1]))
     assert (told[leads[0]].ok, told[leads[0]].gone, told[leads[1]].ok) == (False, True, True)
+
+
+NOT_SHOWN = ["INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY", "INVALID_CROSS_REFERENCE_KEY", "NOT_FOUND"]
+
+
+@pytest.mark.parametrize("code", NOT_SHOWN)
+def test_a_record_that_is_only_not_shown_is_refused_and_not_gone(sandbox, crm, leads, code):
+    hidden, *others = leads
+    do(sandbox, "unshare", ids=[hidden.id], code=code)
+    told = written(crm, *(change(ref, score=7, band="A", stage="mql") for ref in leads))
+    assert (told[hidden].ok, told[hidden].gone, told[hidden].moved_to) == (False, False, None)
+    assert "'View All Records'" in told[hidden].reason
+    assert all(told[ref].ok for ref in others)
+    [read] = crm.read([hidden])
+    assert read.unseen
+
+
+def test_a_purged_record_cannot_be_told_from_one_that_is_not_shown(sandbox, crm, leads):
+    do(sandbox, "delete", id=leads[0].id)
+    do(sandbox, "purge")
+    told = written(crm, change(leads[0]))[leads[0]]
+    assert (told.ok, told.gone) == (False, False)
+    assert "full pull" in told.reason
+
+
+def test_a_record_that_salesforce_calls_deleted_is_gone_though_nothing_shows_it(sandbox, crm, leads):
+    do(sandbox, "unshare", ids=[leads[0].id], code="ENTITY_IS_DELETED")
+    assert written(crm, change(leads[0]))[leads[0]].gone
+
+
+def test_a_record_that_was_merged_into_one_that_is_not_shown_is_gone(sandbox, crm, leads):
+    loser, winner = leads[:2]
+    do(sandbox, "merge", winner=winner.id, losers=[loser.id])
+    do(sandbox, "unshare", ids=[winner.id])
+    told = written(crm, change(loser), change(winner))
+    assert (told[loser].gone, told[winner].gone) == (True, False)
+
+
+def test_what_a_bulk_job_may_not_see_is_refused_and_not_gone(sandbox, crm, leads):
+    do(sandbox, "unshare", ids=[leads[0].id])
+    made = connect(sandbox)
+    object.__setattr__(made._org.settings, "bulk_threshold", 0)
+    told = written(made, *map(change, leads))
+    assert [ref for ref, each in told.items() if not each.ok] == [leads[0]]
+    assert not told[leads[0]].gone

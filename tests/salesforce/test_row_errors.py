@@ -47,6 +47,11 @@ def names(tries):
     [
         (RowError("X", "", ("B__c",)), {"score", "band"}, [["score"]], {"band"}),
         (RowError("X", "", ("Id",)), {"score", "band"}, [], {"score", "band"}),
+        (RowError("X", "", ("Title",)), {"score", "band"}, [], {"score", "band"}),
+        (RowError("STRING_TOO_LONG", "", ("Title",)), {"score", "band"}, [], {"score", "band"}),
+        (RowError("X", "", ("Title",)), {"score", "band", "stage"}, [["band", "score"], ["stage"]], set()),
+        (RowError("X", "", ("Title", "b__c")), {"score", "band"}, [["score"]], {"band"}),
+        (RowError("X", "", ("S__c", "B__c")), {"score", "band"}, [], {"score", "band"}),
         (RowError("REQUIRED_FIELD_MISSING", "m"), {"score", "band", "stage"}, [["band", "score"], ["stage"]], set()),
         (RowError("STRING_TOO_LONG", "m"), {"score", "band"}, [["band"], ["score"]], set()),
         (RowError("STRING_TOO_LONG", "m"), {"score"}, [], {"score"}),

@@ -105,6 +105,35 @@ def test_a_validation_rule_refuses_one_row_and_says_why(sandbox, crm, leads):
     assert not told[poor].retry
 
 
+def test_a_rule_that_blames_a_field_of_others_refuses_the_row_with_one_call(sandbox, crm, leads):
+    do(sandbox, "update", id=leads[0].id, fields={"Title": "Poisoned"})
+    do(sandbox, "add_validation_rule", object="Lead", when="Title = 'Poisoned'", message="No", field="Title")
+    after = {"score": 7, "fit": 3, "behavior": 4, "band": "A", "reason": "why"}
+    told = written(crm, *(change(ref, **after) for ref in leads))
+    assert [ref for ref, each in told.items() if not each.ok] == [leads[0]]
+    assert "No" in told[leads[0]].reason
+    assert len(patches(sandbox)) == 1
+
+
+def test_a_rule_on_the_stage_that_blames_another_field_lets_the_score_through(sandbox, crm, leads):
+    when, new = "Status = 'Working - Contacted'", leads[0]
+    do(sandbox, "update", id=new.id, fields={"Status": "Open - Not Contacted"})
+    do(sandbox, "add_validation_rule", object="Lead", when=when, message="Title first", field="Title")
+    told = written(crm, change(new, score=9, fit=3, band="A", stage="mql"))[new]
+    assert told.ok
+    assert set(told.refused) == {"stage"}
+    assert len(patches(sandbox)) == 3
+
+
+def test_rows_without_the_column_that_a_call_is_refused_for_are_written(sandbox, crm, leads):
+    crm.missing_fields()
+    do(sandbox, "set", unknown_field="request")
+    do(sandbox, "hide_field", object="Lead", field="Crmsync_Fit__c")
+    told = written(crm, change(leads[0], score=7, fit=3), *(change(ref, score=7, band="A") for ref in leads[1:]))
+    assert [ref for ref, each in told.items() if not each.ok or each.refused] == [leads[0]]
+    assert all(row(sandbox, ref)["Crmsync_Score__c"] == 7 for ref in leads)
+
+
 def test_a_rule_on_the_stage_lets_the_score_through(sandbox, crm, leads):
     do(sandbox, "add_validation_rule", object="Lead", when="Status = 'Working - Contacted'", message="Call first")
     new = next(ref for ref in leads if row(sandbox, ref)["Status"] != "Working - Contacted")

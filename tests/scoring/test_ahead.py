@@ -14,6 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from crmsync.config.rules import Behavior
+from crmsync.config.write import LeastMove
+from crmsync.planning.small_moves import is_small_move
 from crmsync.scoring import (
     choose_people,
     columns_of,
@@ -233,9 +235,32 @@ def test_several_rules_together_when_one_is_not_enough():
     assert foreseen(of)["next"]["said"] == "mql needs 25 more points: form and acted"
 
 
-def test_a_gate_is_named_when_points_are_not_what_is_missing():
-    of = model(behavior=[behavior_rule(points=50)], bands={"cold": 0, "mql": {"at": 50, "min_fit": 1}})
-    assert foreseen(of, did("page_viewed"))["next"]["said"] == "mql: minimum fit or behavior, not met"
+@pytest.mark.parametrize(
+    ("band", "employees", "said"),
+    [
+        ({"at": 50, "min_fit": 1}, None, "1 more point of fit"),
+        ({"at": 90, "min_fit": 15}, 9, "30 more points and 5 more points of fit"),
+        ({"at": 90, "min_fit": 10}, 9, "30 more points: acted"),
+        ({"min_behavior": 100}, 9, "50 more points of behavior: acted"),
+        ({"at": 100, "min_fit": 20, "min_behavior": 60}, 9,
+         "40 more points, 10 more points of fit and 10 more points of behavior"),
+    ],
+)  # fmt: skip
+def test_all_that_is_missing_to_a_band_is_named_its_minimums_too(band, employees, said):
+    of = model(
+        fit=[fit_rule(10, "size", field="employees", gt=5), fit_rule(80, "big", field="employees", gt=5_000)],
+        behavior=[behavior_rule(points=50)],
+        bands={"cold": 0, "mql": band},
+    )
+    assert foreseen(of, did("page_viewed"), employees=employees)["next"]["said"] == f"mql needs {said}"
+
+
+def test_minimums_that_are_missing_change_the_text_of_a_small_move_by_their_numbers_alone():
+    holds = {"next": "mql needs 30 more points, 5 more points of fit and 2 more points of behavior: Demo"}
+    moved = {"next": "mql needs 29 more points, 4 more points of fit and 1 more point of behavior: Demo"}
+    met = {"next": "mql needs 29 more points and 1 more point of behavior: Demo"}
+    assert is_small_move(holds, holds, moved, LeastMove(points=2))
+    assert not is_small_move(holds, holds, met, LeastMove(points=2))
 
 
 def test_nobody_is_short_of_more_than_the_highest_band():

@@ -35,7 +35,12 @@ def test_v6_a_country_is_one_in_every_spelling(spelling):
 
 
 @pytest.mark.parametrize(
-    ("spelling", "code"), [("Österreich", "AT"), ("UK", "GB"), ("The Netherlands", "NL"), ("日本", "JP")]
+    ("spelling", "code"),
+    [
+        *(("Österreich", "AT"), ("UK", "GB"), ("The Netherlands", "NL"), ("日本", "JP")),
+        *(("Bharat", "IN"), ("भारत", "IN")),
+        *(("D", "DE"), ("A", "AT"), ("F", "FR"), ("I", "IT")),  # as on cars and envelopes
+    ],
 )
 def test_v6_names_in_other_languages_and_short_ones(spelling, code):
     assert total(of(country=code), country=spelling) == 10

@@ -424,19 +424,43 @@ def test_the_reason_tells_what_weighs_most_first():
 @pytest.mark.parametrize(
     ("bad", "said"),
     [
-        ({"activities": [{"kind": "page_viewed", "at": "2026-11-21T12:00:00"}]}, "person no. 1, activity no. 1: write"),
-        ({"activities": [{"at": "2026-11-21T12:00:00Z"}]}, "person no. 1, activity no. 1: write"),
+        (
+            {"activities": [{"kind": "page_viewed", "at": "2026-11-21T12:00:00"}]},
+            "activity no. 1: it needs at, an instant with",
+        ),
+        (
+            {"activities": [{"kind": "page_viewed", "at": "2026-11-21"}]},
+            "activity no. 1: it needs at, an instant with",
+        ),
+        (
+            {"activities": [{"kind": "page_viewed"}]},
+            "activity no. 1: it needs at, an instant with",
+        ),
+        (
+            {"activities": [{"at": "2026-11-21T12:00:00Z"}]},
+            "activity no. 1: it needs a kind, and attr",
+        ),
+        (
+            {"activities": [{"at": "2026-11-21T12:00:00Z", "kind": "x", "attributes": "y"}]},
+            "activity no. 1: it needs a kind, and attr",
+        ),
         ({"field": {}}, "'field' is not a key of a person"),
         ([], "person no. 1: write"),
         ({"id": {}}, "id must be a text or a number"),
         ({"fields": {"a": {"b": 1}}}, "the field 'a' has a table as its value"),
         ({"fields": {"a": [1, "b"]}}, "the field 'a' has a list with other values than texts"),
         ({"activities": "abc"}, "person no. 1, activity no. 1: write"),
-        ({"activities": [{"kind": None, "at": "2026-11-21T12:00:00Z"}]}, "person no. 1, activity no. 1: write"),
-        ({"activities": [{"kind": "x", "at": 5}]}, "person no. 1, activity no. 1: write"),
+        (
+            {"activities": [{"kind": None, "at": "2026-11-21T12:00:00Z"}]},
+            "activity no. 1: it needs a kind, and attr",
+        ),
+        (
+            {"activities": [{"kind": "x", "at": 5}]},
+            "activity no. 1: it needs at, an instant with",
+        ),
         (
             {"activities": [{"kind": "x", "at": "2026-11-21T12:00:00Z", "id": []}]},
-            "person no. 1, activity no. 1: write",
+            "person no. 1, activity no. 1: its id is a table or a list",
         ),
         (
             {"activities": [{"kind": "x", "at": "2026-11-21T12:00:00Z", "attributes": {"a": {}}}]},
@@ -503,6 +527,29 @@ def test_who_has_exactly_the_points_of_a_band_is_in_it_and_stays_down_to_its_las
 @pytest.mark.parametrize(("times", "gets"), [(1, 0), (2, 20), (3, 30)])
 def test_activities_count_from_the_least_number_that_a_rule_asks_for(times, gets):
     assert total(model(behavior=[behavior_rule(at_least=2)]), did("page_viewed", times=times)) == gets
+
+
+@pytest.mark.parametrize(("days", "gets"), [((3, 4, 5, 6), 0), ((3, 4, 5, 6, 10), 10), ((3, 4, 5, 6, 11), 0)])
+def test_points_given_once_for_many_activities_count_the_newest_while_there_are_enough(days, gets):
+    rule = behavior_rule(at_least=5, max_times=1, window="10d")
+    assert total(model(behavior=[rule]), *(did("page_viewed", day) for day in days)) == gets
+
+
+def test_points_given_once_for_many_activities_go_when_one_that_made_them_enough_leaves_the_window():
+    rule = behavior_rule(at_least=3, max_times=1, window="10d")
+    done = [did("page_viewed", day) for day in (1, 2, 8)]
+    assert days_to_due(model(behavior=[rule]), *done) == 3
+
+
+def test_more_activities_than_a_rule_asks_for_hold_its_points_until_too_few_are_left():
+    rule = behavior_rule(at_least=3, max_times=1, window="10d")
+    done = [did("page_viewed", day) for day in (1, 2, 5, 8, 9)]
+    assert days_to_due(model(behavior=[rule]), *done) == 6
+
+
+def days_to_due(of, *done):
+    (due,) = local_days(score(of, columns_of([person(*done)]), NOW, UTC).due, UTC).tolist()
+    return due - day_of(NOW, UTC)
 
 
 @pytest.mark.parametrize("when", [{"is": "labs"}, {"in": ["labs", 7]}])

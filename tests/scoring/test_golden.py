@@ -23,16 +23,18 @@ def test_a_changed_rule_fails_its_golden_leads_and_is_named():
 
 
 def test_a_golden_lead_that_is_written_wrongly_is_told():
-    expect = {"total": 0}
+    done = {"kind": "page_viewed", "url": {"path": "/"}}
     of = model(
         behavior=[behavior_rule()],
         test=[
-            {"name": "no kind", "given": {"activities": [{"ago": "3d"}]}, "expect": expect},
-            {"name": "no age", "given": {"activities": [{"kind": "page_viewed", "ago": "soon"}]}, "expect": expect},
+            {"name": "odd field", "given": {"title": {"a": 1}}, "expect": {"total": 0}},
+            {"name": "odd attribute", "given": {"activities": [done]}, "expect": {"total": 0}},
             {"name": "no rule", "given": {}, "expect": {"lines": {"gone": 5}}},
         ],
     )
-    no_kind, no_age, no_rule = [each.said for each in failed_tests(of)]
-    assert no_kind.startswith("test lead 'no kind': person no. 1, activity no. 1: write")
-    assert no_age.startswith("test lead 'no age': person no. 1, activity no. 1: write")
+    field, attribute, no_rule = [each.said for each in failed_tests(of)]
+    assert field.startswith("test lead 'odd field': the field 'title' has a table as its value; write")
+    assert attribute.startswith(
+        "test lead 'odd attribute': activity no. 1: the attribute 'url' has a table as its value"
+    )
     assert no_rule == "test lead 'no rule': there is no rule 'gone' (points: no rule matches)"

@@ -162,7 +162,7 @@ def test_S0_09_fit_without_activity_ranks_before_activity_without_fit():
 
 
 def test_a_rule_shows_the_intent_that_its_activity_speaks_for():
-    assert [tier_of(rule) for rule in example("starter").behavior] == ["high", "high", "mid", "low", None]
+    assert [tier_of(rule) for rule in example("starter").behavior] == ["high", "high", "mid", "low", "low"]
 
 
 @pytest.mark.parametrize(("written", "tier"), [("passive", "low"), ("research", "mid"), ("high", "high")])

@@ -352,6 +352,13 @@ def test_what_if_there_is_a_title_for_each_level_in_each_department(seniority):
         ("Gerente de TI", {"it"}),
         ("Conseiller clientèle", {"support"}),
         ("Mktg Dir.", {"marketing"}),
+        ("AE", {"sales"}),
+        ("Senior AE, EMEA", {"sales"}),
+        ("CSM", {"support"}),
+        ("Head of CSM", {"support"}),
+        ("Scrum Master, CSM", {"engineering"}),  # there it is a certificate
+        ("Team Lead (CSM)", set()),
+        ("Marketing Manager, AE", {"marketing"}),  # and here a country
         ("Leiter F+E", {"engineering", "research"}),
         # The head noun says what the person does.
         ("IT Project Manager", {"project_management"}),
@@ -507,6 +514,11 @@ def test_every_form_of_gender_reads_the_same(noun):
         ("Junior Sales Manager", "Sales Manager, Junior"),
         ("Teamleiter Support", "Support Team-Leiter"),
         ("Geschäftsführer", "Geschäfts-Führer"),
+        ("Geschäftsführer", "Gesch.-führer"),
+        ("Geschäftsführerin", "Gesch. Führerin"),
+        ("Stv. Geschäftsführer", "stv. Gesch.-Führer"),
+        ("Mitglied der Geschäftsleitung", "Mitglied der Gesch.-Leitung"),
+        ("Assistenz der Geschäftsführung", "Assistenz der Gesch.-führung"),
         ("Directeur Marketing", "Directeur/rice Marketing"),
         ("Director de Ventas", "Director(a) de Ventas"),
         ("Chargé de clientèle", "Chargé(e) de clientèle"),

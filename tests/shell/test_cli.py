@@ -624,7 +624,7 @@ def test_score_needs_no_crm(path, tmp_path):
     ("text", "at", "sentence"),
     [
         ('{"id": 1', "2026-11-21T12:00:00Z", "line 1: this is not JSON"),
-        ('{"activities": [{"kind": "x"}]}', "2026-11-21T12:00:00Z", "line 1: activity no. 1: write"),
+        ('{"activities": [{"kind": "x"}]}', "2026-11-21T12:00:00Z", "line 1: activity no. 1: it needs at, an instant"),
         (
             '{"fields": {"title": {"a": 1}}}',
             "2026-11-21T12:00:00Z",

@@ -104,6 +104,28 @@ def test_the_first_sentence_is_what_it_comes_to_and_everything_fits_80_columns(c
     assert max(len(line.rstrip()) for line in rows if not line.startswith("  ")) <= 80
 
 
+def test_s4_09_groups_say_how_many_became_mql_and_how_long_it_took(tmp_path):
+    came, handed = "2026-01-10T09:00:00Z", "2026-01-11T09:00:00Z"
+    demo = {"kind": "form_submitted", "at": "2026-01-10T12:00:00Z", "attributes": {"form": "demo"}}
+    config = write_config(tmp_path, CARD, '[[behavior]]\nname = "D"\npoints = 90\non = "form_submitted"\n')
+    attendees = [
+        {
+            "id": f"p{number}",
+            "fields": {"source": "Event" if number < 50 else "Partner"},
+            "activities": [demo] if number < 12 else [],
+            "created_at": came,
+            "handed_off_at": handed,
+            "outcome": "won" if number % 10 < 3 else "lost",
+            "outcome_at": "2026-02-09T09:00:00Z",
+        }
+        for number in range(60)
+    ]
+    words = ("evaluate", "-c", config, "--input", write_people(tmp_path, attendees), "--by", "source")
+    shown = [" ".join(line.split()) for line in crmsync(*words).out.splitlines()]
+    at = shown.index("source people MQL accepted days to won")
+    assert shown[at + 1 : at + 3] == ["Event 50 12 (24.0 %) not known 30", "Partner 10 0 (0.0 %) not known 30"]
+
+
 def test_the_card_by_which_people_were_won_ranks_them_as_the_truth_does(config, people, some):
     hopes = {
         outcome: [true_log_odds(each, CARD) for each in some if each.get("outcome") == outcome]

@@ -58,6 +58,7 @@ def test_a_score_becomes_a_file_that_check_takes(reachable, path):
     assert (about["name"], about["field"], about["rules"]) == ("Lead score", "contact_lead_score", 11)
     assert (about["not_imported"], about["differences"], about["has_levels"]) == ([], [], True)
     config = assert_sound(path)
+    assert config.values.missing == []  # to HubSpot a title of "N/A" is a title
     assert list(config.crms) == ["hubspot"]
     assert {name: band.at for name, band in config.bands.items()} == {"Low": None, "Medium": 25, "High": 50}
     assert config.compare.score == {"hubspot": "contact_lead_score"}
@@ -242,8 +243,6 @@ def adopted(request, portal, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch, settings_alone(patch, variables(portal)):
         path = tmp_path_factory.mktemp("adopted") / "crmsync.toml"
         assert start(path, request.param).code == 0
-        # To HubSpot a title of "N/A" is a title.
-        path.write_text(path.read_text() + "\n[values]\nmissing = []\n")
         assert crmsync("setup", "-c", path).code == 0
         yield path
 

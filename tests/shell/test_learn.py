@@ -142,6 +142,12 @@ def test_s4_14_hybrid_writes_adjustments_and_leaves_the_points(folder):
     assert learn(folder, "--hybrid", "--capacity", "5").code == 2
 
 
+def test_a_precision_is_in_per_cent_and_no_fraction(folder):
+    ended = learn(folder, "--precision", "0.3")
+    assert ended.code == 2
+    assert "write per cent: --precision 30" in " ".join(ended.err.split())
+
+
 def test_two_targets_are_one_too_many(folder):
     assert learn(folder, "--capacity", "5", "--precision", "20").code == 2
 

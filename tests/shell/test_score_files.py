@@ -172,7 +172,7 @@ def test_a_folder_loses_nothing_for_the_mistakes_in_it(path, tmp_path, monkeypat
         f"{folder / 'd.parquet'} cannot be read",
         f"{folder / 'a.jsonl'}, line 6: this is not JSON",
         f"{folder / 'b.csv'}, line 7: it has 2 cells, and the header 5",
-        f"{folder / 'b.csv'}, line 8: activity no. 1: write",
+        f"{folder / 'b.csv'}, line 8: activity no. 1: it needs",
         f"{folder / 'e.jsonl'} is not a file with one person per line",
         f"{folder / 'more' / 'c.parquet'}, row 5: activity no. 1: it needs a kind",
     ]

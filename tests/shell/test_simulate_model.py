@@ -106,6 +106,22 @@ def test_another_model_is_held_against_a_file_over_the_past(tmp_path):
     assert counts == sorted(counts, reverse=True)
 
 
+@pytest.mark.parametrize(
+    ("option", "given", "said"),
+    [
+        ("--capacity", "inf", "less than or equal to 1000000000"),
+        ("--fail-if", "owners > 3", "there is no 'owners'; the names are cold, mql, people"),
+        ("--fail-if", "mql", '"mql > +20%", with >, <, >= or <=; the names are cold, mql, people'),
+    ],
+)
+def test_what_a_simulation_cannot_use_is_answered_with_what_it_can(tmp_path, option, given, said):
+    ended = crmsync(
+        "simulate", "-c", write(tmp_path, "c.toml"), "--input", save_people(tmp_path, arrivals()), option, given
+    )
+    assert ended.code == 2
+    assert said in " ".join(ended.err.split())
+
+
 def test_a_file_without_another_config_is_held_against_itself(tmp_path):
     file = save_people(tmp_path, arrivals())
     ended = crmsync("simulate", "-c", write(tmp_path, "crmsync.toml"), "--input", file, "--json")

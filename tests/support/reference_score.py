@@ -236,7 +236,6 @@ class Person:
             (per_day, lambda day: day),
             (rule.max_per_week, lambda day: day - timedelta(days=day.weekday())),
             (rule.max_per_month, lambda day: (day.year, day.month)),
-            (rule.max_times, lambda day: 0),
         ):
             if most is None:
                 continue
@@ -246,7 +245,7 @@ class Person:
                 if used[period(each[1])] <= most:
                     kept.append(each)
             chosen = kept
-        return chosen if len(chosen) >= rule.at_least else []
+        return chosen[: rule.max_times] if len(chosen) >= rule.at_least else []
 
     def behavior(self, rule):
         if rule.unless and self.chosen(rule.unless.on, rule.unless.where, rule.unless.window):

@@ -84,8 +84,6 @@ def rules(draw, extra, base=None, **required):
         del rule["max_per_week"]
     if rule.get("distinct_days"):
         rule.pop("max_per_day", None)
-    if rule.get("max_times", 99) < rule.get("at_least", 1):
-        del rule["at_least"]
     if "channel" in rule and rule.get("group") == "g":
         del rule["channel"]
     return rule

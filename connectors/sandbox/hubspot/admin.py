@@ -67,17 +67,18 @@ def property_(state: PortalState, call: HubspotCall) -> Json:
 def create_property(state: PortalState, call: HubspotCall) -> Reply:
     """`POST …/properties/{type}`."""
     records = state.records_of(call.params["type"])
-    problem, status = _problem_with(state, records, call.json())
+    wanted = _definition(call.json())
+    problem, status = _problem_with(state, records, wanted)
     if problem:
         raise HubspotRefusal(status, problem | error(problem["message"], problem["category"]))
-    return Reply(201, _property_json(_new_property(records, call.json(), call.now)))
+    return Reply(201, _property_json(_new_property(records, wanted, call.now)))
 
 
 def create_properties(state: PortalState, call: HubspotCall) -> Reply:
     """`POST …/properties/{type}/batch/create`: those that exist are errors, the others are made."""
     records = state.records_of(call.params["type"])
     results, errors = [], []
-    for each in objects_of_body(call.json(), "inputs"):
+    for each in map(_definition, objects_of_body(call.json(), "inputs")):
         problem, status = _problem_with(state, records, each)
         if problem and status != 409:
             raise HubspotRefusal(status, problem | error(problem["message"], problem["category"]))
@@ -98,6 +99,33 @@ def read_properties(state: PortalState, call: HubspotCall) -> Reply:
     return batch_reply(state, call, [_property_json(kept[name]) for name in names if name in kept], errors)
 
 
+_TEXTS = (
+    "name",
+    "label",
+    "type",
+    "fieldType",
+    "groupName",
+    "description",
+    "dataSensitivity",
+    "calculationFormula",
+    "value",
+)
+"""What of a property, an option or a group is text."""
+
+
+def _definition(wanted: Json) -> Json:
+    """A property, an option or a group as a body defines it. Raises a 400 where a part of it is of another type."""
+    for name in _TEXTS:
+        if not isinstance(wanted.get(name) or "", str):
+            raise bad_request(f"Invalid input JSON on line 1, column 1: {name} must be a text")
+    if not isinstance(wanted.get("displayOrder", -1), int):
+        raise bad_request("Invalid input JSON on line 1, column 1: displayOrder must be an integer")
+    for each in objects_of_body(wanted, "options"):
+        if not {"value", "label"} <= _definition(each).keys():
+            raise bad_request("Invalid input JSON on line 1, column 1: an option has a value and a label")
+    return wanted
+
+
 def _refused(category: str, message: str, **context: list[str]) -> Json:
     return {"status": "error", "category": category, "message": message, "context": context}
 
@@ -107,7 +135,7 @@ def _problem_with(state: PortalState, records: RecordTable, wanted: Json) -> tup
     lacking = [name for name in ("name", "label", "type", "fieldType", "groupName") if not wanted.get(name)]
     if lacking:
         return _refused("VALIDATION_ERROR", f"Some required fields were not set: [{', '.join(lacking)}]"), 400
-    name, schema = str(wanted["name"]), records.schema
+    name, schema = wanted["name"], records.schema
     if name in schema.known or name in schema.archived:
         found = _refused("OBJECT_ALREADY_EXISTS", f"A property named '{name}' already exists.", name=[name])
         return found | {"subCategory": "Properties.PROPERTY_WITH_NAME_EXISTS"}, 409
@@ -134,7 +162,7 @@ def _bad_definition(records: RecordTable, wanted: Json) -> str:
 
 def _options(wanted: list[Json]) -> list[Json]:
     return [
-        option_of(str(each["value"]), str(each["label"]), each.get("displayOrder", -1))
+        option_of(each["value"], each["label"], each.get("displayOrder", -1))
         | {"hidden": bool(each.get("hidden")), "description": each.get("description", "")}
         for each in wanted
     ]
@@ -174,7 +202,7 @@ def _new_property(records: RecordTable, wanted: Json, at: int) -> Json:
 
 def update_property(state: PortalState, call: HubspotCall) -> Json:
     """`PATCH …/properties/{type}/{name}`: its label, options, group and the like; name and uniqueness stay."""
-    records, name, wanted = state.records_of(call.params["type"]), call.params["name"], call.json()
+    records, name, wanted = state.records_of(call.params["type"]), call.params["name"], _definition(call.json())
     found = records.schema.known.get(name)
     if found is None:
         raise not_found(f"Property {name} does not exist")
@@ -229,7 +257,7 @@ def show_group(state: PortalState, call: HubspotCall) -> Json:
 
 def create_group(state: PortalState, call: HubspotCall) -> Reply:
     """`POST …/properties/{type}/groups`."""
-    kept, wanted = state.records_of(call.params["type"]).schema.groups, call.json()
+    kept, wanted = state.records_of(call.params["type"]).schema.groups, _definition(call.json())
     name = wanted.get("name")
     if not name or not wanted.get("label"):
         raise bad_request("Some required fields were not set: [name, label]")
@@ -244,7 +272,7 @@ def create_group(state: PortalState, call: HubspotCall) -> Reply:
 def update_group(state: PortalState, call: HubspotCall) -> Json:
     """`PATCH …/properties/{type}/groups/{name}`."""
     found = show_group(state, call)
-    found |= {key: value for key, value in call.json().items() if key in ("label", "displayOrder")}
+    found |= {key: value for key, value in _definition(call.json()).items() if key in ("label", "displayOrder")}
     return found
 
 

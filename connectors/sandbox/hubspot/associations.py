@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import orjson
 
+from connectors.sandbox.digits import is_count
 from connectors.sandbox.hubspot.batches import batch_reply, fail_reads, inputs_of
 from connectors.sandbox.hubspot.links import LinkType, Pair, plain_ids, types_of
 from connectors.sandbox.hubspot.records import RecordTable, StoredRecord
@@ -38,7 +39,7 @@ def batch_read_links(state: PortalState, call: HubspotCall) -> Reply:
         text = str(asked.get("id"))
         if text in failed:
             continue
-        if not text.isdigit():
+        if not is_count(text):
             errors.append(_not_an_id(text))
             continue
         number = one.survivor(int(text))
@@ -95,7 +96,7 @@ def batch_read_v3(state: PortalState, call: HubspotCall) -> Reply:
     results, errors = [], []
     for asked in inputs_of(call.json(), _MOST_READS):
         text = str(asked.get("id"))
-        number = one.survivor(int(text)) if text.isdigit() else -1
+        number = one.survivor(int(text)) if is_count(text) else -1
         linked, following = _page(state, pair, number, 0, _V3_SHOWN)
         if linked:
             to = [{"id": str(each), "type": word} for each, _ in linked]

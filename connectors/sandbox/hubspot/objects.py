@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from connectors.sandbox.digits import is_count
 from connectors.sandbox.hubspot.batches import BATCH, batch_reply, fail_reads, ids_of, inputs_of, missing_ids
 from connectors.sandbox.hubspot.catalog import object_type
 from connectors.sandbox.hubspot.records import RecordTable, StoredRecord, as_json, list_versions_of
@@ -99,7 +100,7 @@ def one_record(state: PortalState, records: RecordTable, call: HubspotCall) -> S
     found = records.by_unique(unique, text) if unique in records.unique else records.find(text)
     if found and (found.archived_at is not None) == (call.method == "GET" and call.flag("archived")):
         return found
-    if not unique and not text.isdigit():
+    if not unique and not is_count(text):
         raise not_found("Object not found.  objectId are usually numeric.", id=[text])
     raise not_found_page() if state.switches.unknown_id == "html" else not_found("resource not found")
 

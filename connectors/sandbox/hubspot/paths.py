@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any, NamedTuple
 
+from connectors.sandbox.digits import is_count
 from connectors.sandbox.hubspot import (
     admin,
     associations,
@@ -182,7 +183,7 @@ def _expanded(family: str) -> Iterator[tuple[str, str]]:
             yield from ((root.replace("{date}", date), date) for date in DATED)
         else:
             parts = root.split("/")
-            yield root, next((part for part in parts if part in BETAS or (part[:1] == "v" and part[1:].isdigit())), "")
+            yield root, next((part for part in parts if part in BETAS or (part[:1] == "v" and is_count(part[1:]))), "")
 
 
 @cache

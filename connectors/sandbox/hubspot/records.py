@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from connectors.sandbox.digits import is_count
 from connectors.sandbox.hubspot.catalog import ObjectType
 from connectors.sandbox.hubspot.schema import Properties
 from connectors.sandbox.hubspot.wire import Json, iso
@@ -147,11 +148,7 @@ class RecordTable:
 
     def find(self, text: str) -> StoredRecord | None:
         """The record a client means by an id: the survivor where it was merged."""
-        try:
-            number = int(text)
-        except ValueError:
-            return None
-        return self.by_id.get(self.survivor(number))
+        return self.by_id.get(self.survivor(int(text))) if is_count(text) else None
 
     def survivor(self, number: int) -> int:
         """The id that a merged id leads to, through however many merges."""

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from connectors.sandbox.digits import is_count
 from connectors.sandbox.hubspot.catalog import object_type
 from connectors.sandbox.hubspot.records import RecordTable, StoredRecord, View, as_json, value_of
 from connectors.sandbox.hubspot.schema import as_text
@@ -167,7 +168,7 @@ def _matching(state: PortalState, records: RecordTable, groups: list[list[Json]]
 def _picked(records: RecordTable, each: Json) -> list[StoredRecord] | None:
     name, values = each["propertyName"], each["values"] if each["operator"] == "IN" else [each["value"]]
     if name == "hs_object_id":
-        numbers = sorted({int(value) for value in values if str(value).isdigit()})
+        numbers = sorted({int(value) for value in values if is_count(str(value))})
         found = [records.by_id[number] for number in numbers if number in records.by_id]
     elif name in records.unique:
         found = [record for value in values if (record := records.by_unique(name, str(value)))]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
+from connectors.sandbox.digits import is_count
 from connectors.sandbox.hubspot.catalog import ENGAGEMENTS, TYPES, object_type
 from connectors.sandbox.hubspot.deal_stages import DEFAULT_PIPELINE, DealPipeline, follow_stage
 from connectors.sandbox.hubspot.links import Links, LinkType, Pair
@@ -341,7 +342,7 @@ class PortalState:
         owner = values.get("hubspot_owner_id", "")
         if not owner or self.switches.unknown_owner != "refused":
             return []
-        known = self.owners.get(int(owner)) if owner.isdigit() else None
+        known = self.owners.get(int(owner)) if is_count(owner) else None
         if known and not known.archived:
             return []
         return [Problem("hubspot_owner_id", "INVALID_OWNER_ID", f"Owner {owner} does not exist or is not active")]

@@ -12,6 +12,8 @@ from urllib.parse import urlencode
 
 import orjson
 
+from connectors.sandbox.digits import is_count
+
 Json: TypeAlias = dict[str, Any]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -114,7 +116,7 @@ def paging_of(call: HubspotCall, after: str) -> Json:
 def whole(value: object, name: str) -> int:
     """A whole number as a client sent it, number or text. Raises a 400 where it is something else."""
     text = str(value)
-    if not text.removeprefix("-").isdigit():
+    if not is_count(text.removeprefix("-")):
         raise bad_request(f"Invalid value for {name}: {text}. It must be an integer.")
     return int(text)
 
@@ -190,7 +192,7 @@ def iso(at: int) -> str:
 def instant(value: object) -> int | None:
     """Epoch milliseconds from what clients send for a time: a number, also in text, or ISO 8601; otherwise `None`."""
     text = str(value).strip()
-    if text.lstrip("-").isdigit():
+    if is_count(text.removeprefix("-")):
         return int(text)
     try:
         found = datetime.fromisoformat(text)

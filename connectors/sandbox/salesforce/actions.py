@@ -249,6 +249,26 @@ def _grant(state: OrgState, table: ObjectTable, each: SandboxField) -> None:
     create_record(state, state.of("FieldPermissions"), values, Hand(user=ADMIN_USER, assigns=False, bound=False))
 
 
+def _unshare(state: OrgState, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Hide the records `ids` from the integration user as sharing does: no query shows them, and a write is refused.
+
+    UNVERIFIED: with which `code`.
+    """
+    code = str(asked.get("code", "INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY"))
+    for id_ in asked["ids"]:
+        table, row = find_record(state, id_)
+        table.unshared[table.ids[row]] = code
+    return {"hidden": len(asked["ids"])}
+
+
+def _share(state: OrgState, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Show the records `ids` again; that changes nothing of them."""
+    for id_ in asked["ids"]:
+        table, row = find_record(state, id_)
+        table.unshared.pop(table.ids[row], None)
+    return {"shown": len(asked["ids"])}
+
+
 def _add_field(state: OrgState, asked: Mapping[str, Any]) -> dict[str, Any]:
     """Add a custom field the integration user may edit; with `formula` (`Account.Industry`) it is computed."""
     table, name = find_table(state, asked["object"]), str(asked["field"])
@@ -403,6 +423,8 @@ _DOINGS: dict[str, Doing] = {
     "deactivate_user": _deactivate_user,
     "hide_field": _hide_field,
     "show_field": _show_field,
+    "unshare": _unshare,
+    "share": _share,
     "add_field": _add_field,
     "remove_field": _remove_field,
     "remove_picklist_value": _remove_picklist_value,

@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl
 
 import jwt
 
+from connectors.sandbox.digits import is_count
 from connectors.sandbox.salesforce.state import INTEGRATION_USER, ORG_ID, OrgState
 from connectors.sandbox.salesforce.values import SalesforceRefusal
 from connectors.sandbox.salesforce.wire import Answer
@@ -94,7 +95,7 @@ def _bearer(sessions: Sessions, form: Mapping[str, str], address: str) -> Answer
     if "test.salesforce.com" in str(claims["aud"]):
         return _refused("app_not_found", "External client app is not installed in this org")
     expires = str(claims["exp"])  # simple-salesforce 1.12.10 sends it as text, and Salesforce takes that
-    if not expires.isdigit() or not time.time() < int(expires) < time.time() + 360:
+    if not is_count(expires) or not time.time() < int(expires) < time.time() + 360:
         return _refused("invalid_grant", "expired authorization code")
     return _granted(sessions, address)
 
@@ -194,7 +195,7 @@ def introspect_token(sessions: Sessions, body: bytes) -> Answer:
 
 def soap_refused(version: str) -> Answer:
     """What SOAP `login()` gets: it is gone from API 65 and off in new orgs."""
-    if version.split(".")[0].isdigit() and int(version.split(".")[0]) >= 65:
+    if is_count(version.split(".")[0]) and int(version.split(".")[0]) >= 65:
         code, text = (
             "UNSUPPORTED_API_VERSION",
             f"Invalid Api version specified on URL: login() is not available in {version}",

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from connectors.sandbox.digits import is_count
 from connectors.sandbox.salesforce.query import QueryResult, run_query
 from connectors.sandbox.salesforce.reading import value_reader
 from connectors.sandbox.salesforce.state import INTEGRATION_USER, OrgState
@@ -382,7 +383,7 @@ def query_results(state: OrgState, jobs: Jobs, call: SalesforceCall, id_: str) -
         raise SalesforceRefusal("INVALIDJOBSTATE", f"The job is in state {job.state}: results are not available")
     start = _offset(call.params.get("locator"))
     wanted = call.params.get("maxRecords") or str(state.switches.bulk_page)
-    if not wanted.isdigit() or wanted == "0":
+    if not is_count(wanted) or wanted == "0":
         raise SalesforceRefusal("INVALIDREQUEST", f"maxRecords must be a positive number, not {wanted}")
     end = start + int(wanted)
     rows = job.found.rows[start:end]
@@ -397,9 +398,12 @@ def _offset(locator: str | None) -> int:
     if not locator or locator == "null":
         return 0
     try:
-        return int(base64.urlsafe_b64decode(locator + "=" * (-len(locator) % 4)))
+        found = base64.urlsafe_b64decode(locator + "=" * (-len(locator) % 4)).decode()
     except ValueError:
-        raise SalesforceRefusal("INVALIDLOCATOR", "Invalid locator") from None
+        found = ""
+    if not is_count(found):
+        raise SalesforceRefusal("INVALIDLOCATOR", "Invalid locator")
+    return int(found)
 
 
 def csv_page(state: OrgState, found: QueryResult, rows: Sequence[int], delimiter: str, ending: str) -> bytes:

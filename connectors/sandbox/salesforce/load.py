@@ -37,6 +37,9 @@ from connectors.sandbox.salesforce.state import (
 from connectors.sandbox.salesforce.values import stamp
 from connectors.sandbox.world import Firm, Happening, Human, Rep, World, message_id, salesforce_id
 
+DRAFTS = 12
+"""After one in so many e-mails that were sent lies a draft."""
+
 
 def _user(id_: str, first: str, last: str, email: str, active: bool, profile: str) -> dict[str, Any]:
     return {
@@ -347,10 +350,14 @@ def _todo(moment: _Moment) -> None:
 def _letter(moment: _Moment, **more: Any) -> dict[str, Any]:
     subject = moment.text("subject", "Your question")
     task = _task(moment, "Email", f"Email: {subject}", Type="Email")
+    return _message(moment, subject, ActivityId=task["Id"], **more)
+
+
+def _message(moment: _Moment, subject: str, **more: Any) -> dict[str, Any]:
     rep = f"rep{moment.human.owner}@sandbox.example" if moment.human.owner is not None else "admin@sandbox.example"
     letter = {
         "Id": moment.loading.id("EmailMessage"),
-        "ActivityId": task["Id"],
+        "ActivityId": None,
         "RelatedToId": None,
         "Subject": subject,
         "FromAddress": rep,
@@ -379,6 +386,9 @@ def _letter(moment: _Moment, **more: Any) -> dict[str, Any]:
 def _sent(moment: _Moment) -> dict[str, Any]:
     letter = _letter(moment)
     moment.emails[moment.happening.attributes.get("subject")] = letter
+    if moment.rolled("draft") % DRAFTS == 0:
+        # What somebody began to write after it, and did not send.
+        _message(moment, f"Re: {letter['Subject']}", Status="5", MessageIdentifier=None, IsTracked=False)
     return letter
 
 

@@ -363,15 +363,15 @@ def _plain(order: Sequence[Sort], names: tuple[str, ...]) -> bool:
 
 
 def _hidden(scope: Scope, every: bool) -> Predicate | None:
-    """What a plain query does not show: deleted records and archived activities."""
-    columns, fields = scope.table.columns, scope.table.sobject.fields
-    deleted = columns.get("IsDeleted")
-    if every and "isdeleted" in fields:
-        return None
+    """What a query does not show: records that are not shared, and a plain one neither deleted nor archived ones."""
+    columns, fields, table = scope.table.columns, scope.table.sobject.fields, scope.table
+    deleted = None if every and "isdeleted" in fields else columns.get("IsDeleted")
     archived = columns.get("IsArchived") if not every else None
-    if deleted is None and archived is None:
+    if deleted is None and archived is None and not table.unshared:
         return None
-    return lambda row: bool((deleted and deleted[row]) or (archived and archived[row]))
+    return lambda row: bool(
+        (deleted and deleted[row]) or (archived and archived[row]) or table.ids[row] in table.unshared
+    )
 
 
 def _matching(scope: Scope, every: bool) -> tuple[Iterator[int], bool]:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any
 
+from connectors.sandbox.digits import is_count
 from connectors.sandbox.salesforce.describe import describe_briefly, describe_field, describe_fully
 from connectors.sandbox.salesforce.query import QueryResult, no_type, run_query
 from connectors.sandbox.salesforce.reading import Shape
@@ -284,7 +285,8 @@ def retrieve_many(state: OrgState, call: SalesforceCall, name: str) -> Answer:
     if len(body["ids"]) > 2000:
         raise SalesforceRefusal("INVALID_REQUEST", "Too many ids: at most 2000")
     shape = _whole(state, table, ",".join(body["fields"]))
-    rows = [table.rows.get(full_id(id_) or "") for id_ in body["ids"]]
+    ids = [full_id(id_) or "" for id_ in body["ids"]]
+    rows = [None if id_ in table.unshared else table.rows.get(id_) for id_ in ids]
     living = [row for row in rows if row is not None and not table.get(row, "IsDeleted")]
     shown = dict(zip(living, shape_rows(state, table, shape, living, call.base), strict=True))
     return Answer(200, [shown.get(row) if row is not None else None for row in rows])
@@ -312,7 +314,7 @@ class Locators:
 def _batch(state: OrgState, call: SalesforceCall) -> int:
     options = call.headers.get("sforce-query-options", "").replace(" ", "").lower()
     size = options.removeprefix("batchsize=")
-    if size.isdigit():
+    if is_count(size):
         return min(max(int(size), 200), 2000)
     return state.switches.page_size
 
@@ -349,7 +351,7 @@ def query_records(state: OrgState, locators: Locators, call: SalesforceCall, eve
 
 def query_more(state: OrgState, locators: Locators, call: SalesforceCall, locator: str) -> Answer:
     name, _, offset = locator.partition("-")
-    if name not in locators.open or not offset.isdigit():
+    if name not in locators.open or not is_count(offset):
         raise SalesforceRefusal("INVALID_QUERY_LOCATOR", "invalid query locator")
     found, served = locators.open[name]
     if state.switches.locator_pages and served >= state.switches.locator_pages:
@@ -436,7 +438,7 @@ def list_versions() -> list[dict[str, str]]:
 def check_version(version: str) -> None:
     """Raises `Refusal`: the version is retired, or there is none such."""
     number, _, minor = version.partition(".")
-    if minor != "0" or not number.isdigit() or int(number) > NEWEST:
+    if minor != "0" or not is_count(number) or int(number) > NEWEST:
         raise resource_not_found()
     if int(number) < OLDEST:
         raise SalesforceRefusal("GONE", f"API version {version} has been retired", status=410)

@@ -11,7 +11,10 @@ from connectors.sandbox.world import salesforce_id
 
 
 class ObjectTable:
-    """The records of one object. A row is its position, which only purging moves; an empty column is not kept."""
+    """The records of one object. A row is its position, which only purging moves; an empty column is not kept.
+
+    `unshared` are the ids that sharing does not show to the integration user, with the code of a write's refusal.
+    """
 
     def __init__(self, sobject: SObject) -> None:
         self.sobject = sobject
@@ -19,6 +22,7 @@ class ObjectTable:
         self.rows: dict[str, int] = {}
         self.columns: dict[str, list[Any]] = {}
         self.next_number = 1
+        self.unshared: dict[str, str] = {}
         self._stamped: list[tuple[str, str, int]] | None = None
         self._sorted_ids: list[str] = []
         self._lookups: dict[str, dict[Any, list[int]]] = {}

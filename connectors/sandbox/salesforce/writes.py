@@ -294,6 +294,8 @@ def row_of(table: ObjectTable, id_: object, missing: SalesforceRefusal | None = 
     row = table.rows.get(full)
     if row is None:
         raise missing or SalesforceRefusal("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id")
+    if code := table.unshared.get(full):
+        raise missing or SalesforceRefusal(code, "insufficient access rights on cross-reference id")
     if table.get(row, "IsDeleted"):
         raise SalesforceRefusal("ENTITY_IS_DELETED", "entity is deleted", status=404)
     return row

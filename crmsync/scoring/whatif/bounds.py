@@ -28,10 +28,14 @@ ANY_DAY = day_of(_ANY_TIME, UTC)
 
 def most_counted(rule: Behavior) -> float:
     """How many activities a rule can count, at the most; infinite when nothing limits it."""
+    return min(most_left(rule), math.inf if rule.max_times is None else rule.max_times)
+
+
+def most_left(rule: Behavior) -> float:
+    """How many activities the limits of days, weeks and months leave inside the window, at the most."""
     # With a window of N days the age N still counts.
     days = math.inf if rule.window is None else rule.window.days + 1
     limits = [
-        math.inf if rule.max_times is None else rule.max_times,
         math.inf if rule.per_day is None else rule.per_day * days,
         math.inf
         if rule.max_per_week is None

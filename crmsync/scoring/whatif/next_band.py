@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 
@@ -13,6 +13,7 @@ from crmsync.columns import Columns, Fact
 from crmsync.config.model import Model, selections_of_rule
 from crmsync.config.rules import Behavior, Pattern
 from crmsync.config.rules import Sequence as SequenceRule
+from crmsync.config.units import to_hundredths
 from crmsync.counts import count_of
 from crmsync.scoring.activities import Index, WhatIf, has_recent
 from crmsync.scoring.adjustment import clamp_adjustment, points_needed
@@ -117,17 +118,25 @@ def _short(
     row = int(scored.rows[at])
     number = int(scored.band[at]) + 1
     band = scored.model.band_names()[number]
-    needed = points_needed(bands_of(scored.model, scored.scores, row), number, clamped)
-    lacking = max(0, needed - before) if needed is not None else 0
-    return NextBand(band, to_points(lacking), tuple(alone), tuple(together), _said(band, lacking, alone, together))
+    bands = bands_of(scored.model, scored.scores, row)
+    needed, minimums = points_needed(bands, number, clamped), list(bands.values())[number]
+    lacking = {
+        "": needed - before if needed is not None else 0,
+        " of fit": _points_short(minimums.min_fit, int(scored.scores.fit[row])),
+        " of behavior": _points_short(minimums.min_behavior, int(scored.scores.behavior[row])),
+    }
+    short = {of: to_points(each) for of, each in lacking.items() if each > 0}
+    return NextBand(band, short.get("", 0), tuple(alone), tuple(together), _said(band, short, alone, together))
 
 
-def _said(band: str, lacking: int, alone: Sequence[str], together: Sequence[str]) -> str:
-    head = (
-        f"{band} needs {count_of(to_points(lacking), 'more point')}"
-        if lacking
-        else f"{band}: minimum fit or behavior, not met"
-    )
+def _points_short(least: float | None, given: int) -> int:
+    """What is missing to a minimum, in hundredths; 0 or less where there is none or it is met."""
+    return 0 if least is None else to_hundredths(least) - given
+
+
+def _said(band: str, short: Mapping[str, int | float], alone: Sequence[str], together: Sequence[str]) -> str:
+    *others, last = [f"{count_of(each, 'more point')}{of}" for of, each in short.items()] or ["more points"]
+    head = f"{band} needs {' and '.join([', '.join(others), last] if others else [last])}"
     if alone:
         return f"{head}: {' or '.join(alone)}"
     return f"{head}: {' and '.join(together)}" if together else head

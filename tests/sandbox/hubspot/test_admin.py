@@ -71,6 +71,21 @@ def test_a_property_that_makes_no_sense_is_refused(ask, change):
     assert ask("POST", "/crm/v3/properties/contacts", {**NUMBER, **change}).status_code == 400
 
 
+ODD = [{"name": 5.3e203}, {"label": -9.3}, {"options": -5581}, {"options": ["hot"]}, {"options": [{"value": 1}]}]
+
+
+@pytest.mark.parametrize("change", [*ODD, {"displayOrder": "first"}, {"groupName": ["leadscore"]}])
+def test_a_definition_of_another_shape_is_refused(ask, change):
+    base = "/crm/v3/properties/contacts"
+    ask("POST", f"{base}/groups", GROUP)
+    ask("POST", base, NUMBER)
+    assert ask("POST", base, {**NUMBER, "name": "ls_new", **change}).status_code == 400
+    assert ask("POST", f"{base}/batch/create", {"inputs": [{**NUMBER, "name": "ls_new", **change}]}).status_code == 400
+    assert ask("PATCH", f"{base}/ls_fit", change).status_code == 400
+    assert ask("POST", f"{base}/groups", {**GROUP, "name": "other", **change}).status_code == 400
+    assert ask("PATCH", f"{base}/groups/leadscore", change).status_code == 400
+
+
 def test_limits_have_a_share_for_each_kind_and_for_all(ask):
     assert 0 <= ask.get("/crm/limits/2026-09/custom-properties")["overallPercentage"] <= 100
 

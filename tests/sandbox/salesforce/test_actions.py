@@ -1,7 +1,7 @@
 """The sandbox's Salesforce: what orgs do to integrations."""
 
 import pytest
-from simple_salesforce.exceptions import SalesforceMalformedRequest
+from simple_salesforce.exceptions import SalesforceMalformedRequest, SalesforceResourceNotFound
 
 from tests.support.sandbox_salesforce import (
     ANA,
@@ -153,6 +153,22 @@ def test_a_field_is_taken_away_and_given_back(sf, do):
         sf.query("SELECT Title FROM Lead")
     do("show_field", object="Lead", field="Title")
     assert sf.Lead.update(LEAD, {"Title": "CTO"}) == 204
+
+
+def test_sharing_hides_a_record_from_reading_and_writing(sf, do):
+    stamp = sf.query(f"SELECT SystemModstamp FROM Lead WHERE Id = '{LEAD}'")["records"][0]["SystemModstamp"]
+    do("unshare", ids=[LEAD])
+    for every in (False, True):
+        assert sf.query(f"SELECT Id FROM Lead WHERE Id = '{LEAD}'", include_deleted=every)["records"] == []
+    with pytest.raises(SalesforceResourceNotFound):
+        sf.Lead.get(LEAD)
+    [error] = patch(sf, {"id": LEAD, "Title": "x"})[0]["errors"]
+    assert error["statusCode"] == "INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY"
+    do("unshare", ids=[LEAD], code="INVALID_CROSS_REFERENCE_KEY")
+    assert patch(sf, {"id": LEAD, "Title": "x"})[0]["errors"][0]["statusCode"] == "INVALID_CROSS_REFERENCE_KEY"
+    do("share", ids=[LEAD])
+    assert patch(sf, {"id": LEAD, "Title": None})[0]["success"]
+    assert sf.query(f"SELECT SystemModstamp FROM Lead WHERE Id = '{LEAD}'")["records"][0]["SystemModstamp"] >= stamp
 
 
 def test_locks(sf, do):
