@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -80,8 +81,8 @@ class PlanBuilder:
         self.reads_stage = "stage" in work.config.used_fields()
         self.tells_entries = not {"stage_reason", "stage_since"}.isdisjoint(work.config.write.fields)
         self.again: set[int] = set()  # contacts to decide about again in the next run
-        self.rescored: dict[str, int] = {}
-        self.protected: dict[str, dict[str, int]] = {crm: {} for crm in setting.crms}
+        self.rescored: Counter[str] = Counter()
+        self.protected: dict[str, Counter[str]] = {crm: Counter() for crm in setting.crms}
         self.least = work.config.write.least_move
         self.small_moves: dict[str, set[int]] = {crm: set() for crm in setting.crms}  # people who moved by too little
         self.hand_offs: list[Mapping[str, Any]] = []
@@ -102,7 +103,7 @@ class PlanBuilder:
         stage_whys: dict[str, str] = {}
         track = self._track(person, records, given)
         for held in records:
-            self.rescored[held.ref.crm] = self.rescored.get(held.ref.crm, 0) + 1
+            self.rescored[held.ref.crm] += 1
             # A CRM that is skipped in this run is decided about in the next one; one that the config dropped never is.
             if held.ref.crm not in self.setting.crms:
                 self.again |= {held.id} if held.ref.crm in self.work.crms else set()
@@ -111,7 +112,7 @@ class PlanBuilder:
                 stage_whys[str(held.ref)] = self._decide(held, person, given.owner_of, track, records)
         waiting = given.waiting.get(person.person, "")
         is_undone = any(it.id in self.undone_owners for it in records)
-        if is_undone and not any(self.setting.owners.somebody(it.ref.crm, it.owner) for it in records):
+        if is_undone and self._owner_of(records) is None:
             waiting = UNDONE_OWNER
         owner_why = _told_once({str(it.ref): given.why[it.id] for it in records if it.id in given.why})
         if is_undone:
@@ -121,8 +122,7 @@ class PlanBuilder:
 
     def count_turn(self, person: Scored, records: Sequence[Holding]) -> None:
         """Count a person as a turn of who owns them, where turns are counted again."""
-        humans = (self.setting.owners.somebody(it.ref.crm, it.owner) for it in records)
-        owner = next((each for each in humans if each is not None), None)
+        owner = self._owner_of(records)
         if self.turns is not None and owner is not None and person.decision is not None:
             account = person.account
             self.turns.add(person.decision.routes, owner, person.worth, account.owners, account.colleague_records)
@@ -144,7 +144,7 @@ class PlanBuilder:
             })  # fmt: skip
             self.handed.append(Handed(person.person, hand_off.owner, person.because, hand_off.why))
         if self._has_entered(person):
-            owner = hand_off.owner if hand_off is not None else self._owner_of(records)
+            owner = hand_off.owner if hand_off is not None else self._owner_of(records) or ""
             self.entries.append(NewEntry(person.person, state.stage, owner))
         if not routes:
             self.not_routed.add(person.person)
@@ -183,10 +183,10 @@ class PlanBuilder:
         risen = person.band in self.line and (before is None or before.band not in self.line)
         return moved or (risen and decision.in_play)
 
-    def _owner_of(self, records: Sequence[Holding]) -> str:
-        """The address of the active user who owns a person, `""` where nobody does."""
+    def _owner_of(self, records: Sequence[Holding]) -> str | None:
+        """The address of the active user who owns a person, `None` where nobody does."""
         owners = (self.setting.owners.somebody(it.ref.crm, it.owner) for it in records)
-        return next((each for each in owners if each is not None), "")
+        return next((each for each in owners if each is not None), None)
 
     def _note_tag(self, person: Scored, records: Sequence[Holding], tag: str) -> None:
         """Remember a new tag that asks for a task, where the person has an owner to do it."""
@@ -202,8 +202,7 @@ class PlanBuilder:
         return routes[0].to if leads_there and not self._is_owned(records, given) else decision.track
 
     def _is_owned(self, records: Sequence[Holding], given: Assignment) -> bool:
-        owners = self.setting.owners
-        return any(it.id in given.owner_of or owners.somebody(it.ref.crm, it.owner) is not None for it in records)
+        return any(it.id in given.owner_of for it in records) or self._owner_of(records) is not None
 
     def _destination(self, person: Scored, records: Sequence[Holding], given: Assignment, waiting: str) -> str:
         if person.decision is None or waiting:
@@ -307,8 +306,7 @@ class PlanBuilder:
             protections += [Protection(why, name, change.before[name], value) for name, value in change.after.items()]
             self.again.add(held.id)
             change = None
-        for why in dict.fromkeys(each.why for each in protections):
-            self.protected[crm][why] = self.protected[crm].get(why, 0) + 1
+        self.protected[crm].update(dict.fromkeys((each.why for each in protections), 1))
         self.protections += [(held.id, each) for each in protections]
         if change:
             self._keep(held, person, change)

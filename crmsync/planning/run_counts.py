@@ -27,8 +27,8 @@ def count_run(tx: Connection, result: Result, desk: PlanBuilder, holds: Sequence
         counts.pulled = sum(reasons_here.values())
         counts.scored = reasons_here.pop("scored", 0)
         counts.skipped = reasons_here
-        counts.rescored = desk.rescored.get(crm, 0)
-        counts.protected = desk.protected.get(crm, {})
+        counts.rescored = desk.rescored[crm]
+        counts.protected = dict(desk.protected.get(crm, {}))
         counts.small_moves = len(desk.small_moves.get(crm, ()))
         counts.planned = len(desk.tallies[crm].people["records"]) if crm in desk.tallies else 0
     for source, events in result.events.items():

@@ -240,6 +240,8 @@ def _with_records(
     records: dict[int, list[Holding]] = {each: [] for each in people}
     by = config.decision_hash()
     for held in live_contacts(tx, people):
+        if held.person not in records:  # there may be others among them
+            continue
         if held.undone:
             # Of what was undone only that waits which was decided by this config.
             held = held._replace(undone={name: it for name, it in held.undone.items() if by in it["configs"]})
