@@ -317,11 +317,13 @@ def _refuse(
     if not parks:
         return
     left = without_fields(row.change, set(row.change.after) - set(refused))
-    # The stored attempts do not count this one yet.
-    if retry and journal.count_attempts(writing, row.record) + 1 < settings.attempts:
+    attempts = journal.count_attempts(writing, row.record)  # without this one
+    if retry and attempts + 1 < settings.attempts:
         journal.retry_later(writing, [row.record])
     elif left:
-        journal.park_change(writing, row._replace(change=left), reason, now, whole=taken is None)
+        # What is refused whole is told, and tried once more: the next run may find the reason mended.
+        again = taken is None and not attempts and settings.attempts > 1
+        journal.park_change(writing, row._replace(change=left), reason, now, whole=taken is None, again=again)
         if taken and "owner" in refused:
             # whoever was to own it may have left just now: somebody else's turn comes at once
             make_dirty(writing, [row.record])

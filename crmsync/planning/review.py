@@ -239,7 +239,7 @@ def _fix(crm: str, state: str, cause: str, typed: Callable[[str], str]) -> str:
         return ""
     if command := _COMMAND.search(cause):
         return typed(command[0])
-    return f"correct it in {crm}; crmsync tries again after a day, or after {typed('crmsync setup')}"
+    return f"correct it in {crm}; crmsync tries again within a day, or after {typed('crmsync setup')}"
 
 
 def _is_of_a_user(cause: str) -> bool:

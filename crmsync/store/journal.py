@@ -366,9 +366,15 @@ def retry_later(connection: Connection, row_ids: Sequence[int]) -> None:
         connection.execute(statement.values(dirty=True, attempts=record.c.attempts + 1))
 
 
-def park_change(connection: Connection, row: JournalRow, reason: str, now: int, *, whole: bool) -> None:
-    """The CRM will not take this change (the record `whole`, or these fields): leave it until something changes."""
+def park_change(
+    connection: Connection, row: JournalRow, reason: str, now: int, *, whole: bool, again: bool = False
+) -> None:
+    """The CRM will not take this change (the record `whole`, or these fields): leave it until something changes.
+
+    With `again` it is left until the next run only.
+    """
     value = {"after": dict(row.change.after), "reason": reason, "at": now, "whole": whole}
+    value |= {"again": True} if again else {}
     stored = connection.scalar(select(record.c.on_hold).where(record.c.id == row.record))
     if not whole and (before := orjson.loads(_still_on_hold(stored or "", row.change) or "{}")):
         reasons = dict.fromkeys([before["reason"], reason])
@@ -398,6 +404,11 @@ def unpark_changes(connection: Connection, before: int, after: int | None = None
 def wake_up(connection: Connection, now: int) -> None:
     """Time alone makes these contacts due: a user's change has been respected long enough, or a refusal may be over."""
     unpark_changes(connection, now - PATIENCE)
+    held = connection.execute(select(record.c.id, record.c.on_hold).where(ON_HOLD))
+    again = [row.id for row in held if orjson.loads(row.on_hold).get("again")]
+    for some in in_chunks(again, IN_LIST):
+        # The attempt is counted: a second refusal in a row is left for long.
+        connection.execute(update(record).where(record.c.id.in_(some)).values(on_hold="", attempts=1, dirty=True))
     connection.execute(update(record).where(WAKING, record.c.wake_at <= now).values(dirty=True, wake_at=None))
 
 

@@ -170,8 +170,12 @@ def test_what_the_crm_did_not_keep_waits_alone(state):
     assert len(rows(state, schema.change)) == 3
 
 
-@pytest.mark.parametrize(("retry", "attempts", "tried"), [(True, 1, 1), (True, 2, 2), (False, 2, 1)])
-def test_only_what_a_crm_may_take_later_is_tried_again_and_as_often_as_the_file_says(state, retry, attempts, tried):
+@pytest.mark.parametrize(
+    ("retry", "attempts", "tried"), [(True, 1, 1), (True, 2, 2), (True, 3, 3), (False, 1, 1), (False, 3, 2)]
+)
+def test_what_a_crm_may_take_later_is_tried_as_often_as_the_file_says_and_the_rest_once_more(
+    state, retry, attempts, tried
+):
     hubspot, asked = hot(), []
 
     def write(changes, narrow):

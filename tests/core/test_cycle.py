@@ -399,6 +399,7 @@ def test_W08_a_refused_row_is_told_parked_and_tried_again_when_it_changes(state)
     result = balanced(run_cycle(work(state, hubspot)))
     assert result.verdict == "partial"
     assert (result.crms["hubspot"].updated, result.crms["hubspot"].rejected) == (1, 1)
+    assert run_cycle(work(state, hubspot)).crms["hubspot"].rejected == 1
     assert run_cycle(work(state, hubspot)).crms["hubspot"].planned == 0
     hubspot.refusing.clear()
     hubspot.edit(replace(hubspot.records[ada], fields={"title": "CEO", "employees": 900}))
@@ -728,9 +729,21 @@ def test_what_was_parked_is_tried_again_after_a_day(state):
     ada = Ref("hubspot", "contact", "1")
     hubspot.refusing[ada] = "a field is missing"
     run_cycle(work(state, hubspot))
+    assert run_cycle(work(state, hubspot, now=NOW + timedelta(minutes=15))).crms["hubspot"].rejected == 1
     hubspot.refusing.clear()
     assert run_cycle(work(state, hubspot, now=NOW + timedelta(hours=1))).crms["hubspot"].planned == 0
-    assert run_cycle(work(state, hubspot, now=NOW + timedelta(hours=24))).crms["hubspot"].updated == 1
+    assert run_cycle(work(state, hubspot, now=NOW + timedelta(hours=25))).crms["hubspot"].updated == 1
+
+
+def test_W08_what_a_crm_refused_once_is_written_by_the_next_run_if_it_takes_it_by_then(state):
+    hubspot, _ = two_crms()
+    hubspot.refusing |= dict.fromkeys(hubspot.records, "a field is missing")
+    assert balanced(run_cycle(work(state, hubspot))).crms["hubspot"].rejected == 2
+    told = explain_person(config(), state, "ada@x.example", NOW)["records"][0]["on_hold"]
+    assert told == "a field is missing"
+    hubspot.refusing.clear()
+    assert balanced(run_cycle(work(state, hubspot, now=NOW + timedelta(minutes=15)))).crms["hubspot"].updated == 2
+    assert explain_person(config(), state, "ada@x.example", NOW)["records"][0]["on_hold"] is None
 
 
 def test_W08_a_refused_stage_stays_on_hold_while_scores_go_on_being_written(state):

@@ -232,7 +232,8 @@ def test_a_crm_that_refuses_every_write_is_not_healthy(work):
     hubspot.refusing = dict.fromkeys(hubspot.records, "a rule says no")
     run_cycle(work)
     run_cycle(at(work, minutes=15))
-    said = healthy(work, minutes=16)
+    run_cycle(at(work, minutes=30))
+    said = healthy(work, minutes=31)
     assert said["crms"]["salesforce"]["healthy"]
     why = said["crms"]["hubspot"]["why"]
     assert why.startswith("since 2026-11-21 12:00 UTC it accepts none of our updates; 2 records on hold")
