@@ -39,6 +39,10 @@ def act(state, does, *given, **named):
         return does(tx, *given, **named)
 
 
+def rows_of(tx, run_id):
+    return [row.id for _state, _reason, row in journal.rows_of(tx, run_id)]
+
+
 def past(state):
     return sorted((row["field"], orjson.loads(row["value"]), row["until"]) for row in rows(state, schema.past_field))
 
@@ -137,3 +141,58 @@ def test_a_run_of_many_is_counted_by_crm_state_and_kind(state, ada):
     act(state, journal.mark_changes, [second], journal.SENT, 6)
     assert act(state, journal.runs_with_sent, "hubspot") == ["r1"]
     assert act(state, journal.stored_changes, [first, second, 99]) == {first, second}
+
+
+REFUSED = journal.REJECTED
+
+
+@pytest.mark.parametrize(
+    ("ended", "attempts", "now", "refused"),
+    [
+        ([(REFUSED, "ann", 10)], 1, DAY * 9, {"ann"}),  # it is tried again
+        ([(REFUSED, "ann", 10)], 0, DAY + 9, {"ann"}),
+        ([(REFUSED, "ann", 10)], 0, DAY + 10, set()),  # the patience is over
+        ([(REFUSED, "ann", 10), (REFUSED, "ann", DAY)], 0, DAY + 10, set()),  # with the first one in a row
+        ([(REFUSED, "ann", 10), (REFUSED, "bob", DAY)], 0, DAY + 10, {"bob"}),
+        ([(REFUSED, "ann", 10), (REFUSED, "bob", 11), (REFUSED, "ann", DAY)], 0, DAY + 10, {"ann"}),
+        ([(REFUSED, "ann", 10), (REFUSED, "ann", 11)], 1, DAY * 9, set()),
+        ([(REFUSED, "ann", 10), (REFUSED, "ann", 11)], 2, DAY * 9, {"ann"}),
+        ([(REFUSED, "ann", 10), (journal.UPDATED, "ann", 11)], 0, 12, set()),  # the CRM took it
+        ([(REFUSED, "ann", 10), (journal.PLANNED, "bob", 11)], 0, 12, {"ann"}),  # nobody was asked yet
+        ([(REFUSED, None, 10)], 9, 12, set()),
+    ],
+)
+def test_whom_a_crm_refused_as_owner_is_asked_for_again_as_long_as_the_patience_lasts(
+    state, ada, ended, attempts, now, refused
+):
+    for how, owner, at in ended:
+        wanted = {"score": 1} | ({"owner": owner} if owner else {})
+        act(state, journal.add_changes, "r1", [(ada, change(ada, **wanted).change)], at, how)
+    with state.begin() as tx:
+        tx.execute(schema.record.update().values(attempts=attempts))
+    assert set(act(state, journal.refused_owners, [ada], now).values()) == refused
+
+
+def test_what_an_interrupted_run_planned_and_no_crm_took_is_taken_back(state, ada):
+    with state.begin() as tx:
+        for run_id, command, verdict in (
+            ("r1", "sync", "running"),
+            ("u1", "undo", "running"),
+            ("p1", "plan", "waiting"),
+        ):
+            tx.execute(schema.run.insert().values(
+                id=run_id, command=command, started=1, model="m", config="c", verdict=verdict,
+            ))  # fmt: skip
+        for run_id, after in (("r1", {"score": 2, "owner": "ann"}), ("u1", {"score": 1}), ("p1", {"score": 3})):
+            journal.add_changes(tx, run_id, [(ada, change(ada, **after).change)], 5)
+        journal.add_changes(tx, "r1", [(ada, change(ada, fit=1).change)], 5, journal.UPDATED)
+        journal.mark_changes(tx, [rows_of(tx, "u1")[0]], journal.PLANNED, 6, "it may have arrived")
+    assert act(state, journal.take_unsent, ["salesforce"]) == ({}, {})
+    owners, values = act(state, journal.take_unsent, ["hubspot"])
+    assert (owners, {row: orjson.loads(text) for row, text in values.items()}) == (
+        {ada: "ann"},
+        {ada: {"score": 2, "owner": "ann"}},
+    )
+    left = {(row["run"], row["state"]) for row in rows(state, schema.change)}
+    assert left == {("u1", "unknown"), ("p1", "planned"), ("r1", "updated")}
+    assert stored(state)["dirty"]
