@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import IO, Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit, urlunsplit
 
 import orjson
 import tenacity
@@ -258,6 +258,16 @@ def with_retries(crm: str, exchange: Callable[[], T], stop: Stop) -> T:
         return retrying(once)
     except Transient as error:
         raise Unavailable(crm, str(error)) from error
+
+
+def move_slash(url: str, location: str | None) -> str:
+    """The address with a slash more or less at the end of its path, if a redirect leads there; empty otherwise.
+
+    Some servers ask for that. Anywhere else it could take the token along (C06).
+    """
+    here, there = urlsplit(url), urlsplit(urljoin(url, location or ""))
+    path = here.path.rstrip("/") if here.path.endswith("/") else f"{here.path}/"
+    return urlunsplit(here._replace(path=path)) if there[:3] == (*here[:2], path) else ""
 
 
 def is_loopback(url: str) -> bool:

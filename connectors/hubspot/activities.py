@@ -44,9 +44,6 @@ PROBED = 6 * 3_600.0
 LIVELY = 3_600_000
 """Milliseconds for which a source is read in every run after something of it came."""
 
-CHANGES_SEEN = "hubspot.activities_change_contacts"
-"""The note that an activity was seen to change its contact, which is not documented of each kind (2026-11)."""
-
 RESTED = 115 * 60_000
 """Milliseconds after which any other source is read though no contact changed: runs that are a quarter of an hour apart
 read it every two hours.
@@ -58,8 +55,10 @@ class ActivityStream:
 
     A feed that this portal or token cannot serve is left out, and `silent` says why. `is_up_to_date` says that all
     sources were read since a contact changed, and `may_rest` that contacts were asked for just now: then sources of
-    which nothing came lately are read now and then, each from its own cursor. A process begins by reading all, and goes
-    on so until an activity was seen to change its contact: `changed` are the contacts of this run, and when they did.
+    which nothing came lately are read now and then, each from its own cursor. A process begins by reading all. That
+    each kind of activity changes its contact is not documented (2026-11): a source that was seen not to do so is read
+    in every run of the next day. `changed` are the contacts that changed until `asked_at` (milliseconds), when this
+    run asked for them; `None` where nobody can tell.
     """
 
     def __init__(self, api: Api, portal: Portal, notes: Notes, names: FieldMap) -> None:
@@ -69,8 +68,8 @@ class ActivityStream:
         self._silent: dict[str, str] = {}
         self._probed_at = float("-inf")
         self.may_rest = self.is_up_to_date = False
-        self.changed: dict[str, datetime] = {}
-        self._notes = notes
+        self.changed: set[str] | None = None
+        self.asked_at = 0
         self._came_at: dict[str, int] = {}
         """When something of a source came last, by HubSpot's clock."""
         self._unseen: dict[str, int] = {}
@@ -128,21 +127,16 @@ class ActivityStream:
             return
         now = to_millis(self._api.server_time)
         self._came_at[source] = now
-        # A contact that changed before could have done so for another reason.
-        fresh = {each.ref.id: each.at for each in items if not each.gone and begun.at <= to_millis(each.at) <= now}
-        seen = {each for each, at in fresh.items() if each in self.changed and self.changed[each] >= at}
-        if seen:
-            self._notes[CHANGES_SEEN] = "true"
-        if fresh.keys() - seen:
+        fresh = {each.ref.id for each in items if not each.gone and begun.at <= to_millis(each.at) <= self.asked_at}
+        if self.changed is not None and not fresh <= self.changed:
             self._unseen[source] = now
 
     def _rests(self, source: str, begun: Cursor) -> bool:
         """Whether a source was read to its end not long ago, and nothing of it came lately, or came unseen."""
         now = to_millis(self._api.server_time)
         is_done = begun.at is not None and begun.start is None and abs(now - begun.at) < RESTED
-        is_told = CHANGES_SEEN in self._notes and abs(now - self._unseen.get(source, 0)) > DAY
-        is_quiet = abs(now - self._came_at.get(source, 0)) > LIVELY and now - begun.daily <= DAY
-        return is_done and is_told and is_quiet and not begun.missed
+        is_quiet = abs(now - self._came_at.get(source, 0)) > LIVELY and abs(now - self._unseen.get(source, 0)) > DAY
+        return is_done and is_quiet and now - begun.daily <= DAY and not begun.missed
 
     def _whole(self, prefix: str, cursors: Mapping[str, Cursor]) -> frozenset[str]:
         """The prefix, if every source with such ids was listed to its end and nothing of it was refused."""

@@ -25,6 +25,7 @@ from connectors.http import (
     http_date,
     is_loopback,
     is_private,
+    move_slash,
     parse_json,
     whole_body,
     with_retries,
@@ -39,6 +40,8 @@ from crmsync.model import Odd
 
 STARTING_RATE = 100
 """Calls in 10 seconds that every portal has (Free and Starter); HubSpot's answers say when it is more."""
+
+REDIRECTS = frozenset({301, 302, 307, 308})
 
 BODY_DEADLINE = 120.0
 """Seconds for the whole body of one answer, however slowly it drips."""
@@ -278,6 +281,9 @@ class Api:
         answered = self._count()
         try:
             answer = self._exchanged(method, where, token, body, query, form)
+            if slashed := answer.status in REDIRECTS and self._with_slash(where, answer.headers):
+                self._count()
+                answer = self._exchanged(method, slashed, token, body, query, form)
         finally:
             with self._lock:
                 # Also one without an answer: it is not under way any more.
@@ -293,6 +299,11 @@ class Api:
         said, odd = check_shape(parsed, where, method)
         self.note_odd(odd)
         return said
+
+    def _with_slash(self, where: Endpoint, headers: Mapping[str, str]) -> Endpoint | None:
+        """The same endpoint with a slash at its end, if a redirect asks for that."""
+        onward = move_slash(f"{self.settings.base_url}{where.path}", headers.get("Location"))
+        return where._replace(path=f"{where.path}/") if onward.endswith("/") else None
 
     def _exchanged(
         self,

@@ -23,6 +23,7 @@ from connectors.hubspot.memberships import read_list_members
 from connectors.hubspot.missing_fields import missing_fields
 from connectors.hubspot.outcomes import Outcomes
 from connectors.hubspot.past_fields import read_past_fields
+from connectors.hubspot.properties import to_millis
 from connectors.hubspot.schema import Portal
 from connectors.hubspot.settings import Settings
 from connectors.hubspot.setup import create_fields
@@ -103,15 +104,17 @@ class HubSpot:
 
     def contacts(self, cursor: str | None) -> Iterator[Page[Contact]]:
         """Contacts changed since the cursor; all of them when there is none."""
-        self._activities.changed = {}
+        changed, self._activities.changed = set[str](), None
+        self._activities.asked_at = to_millis(self._api.server_time)
         for page in self._contacts.since(cursor):
             if page.items or page.odd:
                 # Whatever happens to a contact changes it: an activity moves its `lastmodifieddate`, too.
                 self._activities.is_up_to_date = False
-            # Of a whole list nobody is seen to have changed for one of many activities.
-            if cursor is not None and len(self._activities.changed) < MOST_CHANGED:
-                self._activities.changed |= {each.ref.id: each.changed_at for each in page.items}
+            if len(changed) < MOST_CHANGED:
+                changed |= {each.ref.id for each in page.items}
             yield page
+        if cursor is not None and len(changed) < MOST_CHANGED:
+            self._activities.changed = changed
         self._activities.may_rest = True
 
     def activities(self, cursor: str | None) -> Iterator[Page[Activity]]:

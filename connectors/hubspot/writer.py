@@ -312,7 +312,8 @@ class Writer:
         if blamed and less.properties:
             yield from self._batch([less])
         else:
-            yield Receipt(it.change.ref, False, error.category or "REFUSED", error.said, less.refused)
+            passes = error.category not in LASTING
+            yield Receipt(it.change.ref, False, error.category or "REFUSED", error.said, less.refused, retry=passes)
 
     def _accounted(self, inputs: Sequence[Input], answer: Mapping[str, Any]) -> Iterator[Receipt]:
         """A receipt for each input out of an answer's body; its status says nothing (200, 207 and 201 all occur)."""

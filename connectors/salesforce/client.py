@@ -26,6 +26,7 @@ from connectors.http import (
     NotJson,
     http_date,
     is_loopback,
+    move_slash,
     parse_json,
     retry_after_seconds,
     whole_body,
@@ -127,7 +128,10 @@ class _Client(Salesforce):
 
 
 class _Session(requests.Session):
-    """Timeouts on every call, no redirects followed, `sending` told before each call and `seen` shown its answer."""
+    """Timeouts on every call, `sending` told before each call and `seen` shown its answer.
+
+    No redirect is followed, but one that only adds or removes the slash at the end.
+    """
 
     def __init__(
         self, settings: Settings, sending: Callable[[], None], seen: Callable[[requests.Response], None]
@@ -145,6 +149,13 @@ class _Session(requests.Session):
     def request(self, *args: Any, **options: Any) -> requests.Response:
         # A redirect would take the token along to wherever it leads (C06).
         options = {"timeout": TIMEOUT, **options, "allow_redirects": False}
+        response = self._exchange(*args, **options)
+        if onward := response.is_redirect and move_slash(response.url, response.headers["Location"]):
+            # The address has its query by now.
+            response = self._exchange(args[0], onward, **{**options, "params": None})
+        return response
+
+    def _exchange(self, *args: Any, **options: Any) -> requests.Response:
         self._sending()
         response = super().request(*args, **options)
         self._seen(response)

@@ -150,4 +150,4 @@ def add_event_secrets(given: Any, secrets: Any) -> Any:
     """The sources as the file has them, each with its secrets from outside: by name, `{product = {url = …}}`."""
     if not isinstance(given, list) or not isinstance(secrets, Mapping):
         return given
-    return [{**each, **secrets.get(each.get("name"), {})} if isinstance(each, Mapping) else each for each in given]
+    return [{**each, **secrets.get(str(each.get("name")), {})} if isinstance(each, Mapping) else each for each in given]

@@ -80,7 +80,7 @@ def add_feedback(given: Any) -> Any:
     fields, rows, tags = given.get("fields", {}), given.get("disqualify", []), table.get("tags")
     if not isinstance(fields, Mapping) or not isinstance(rows, list) or not isinstance(tags, Mapping):
         return given
-    names = {each.get("name") if isinstance(each, Mapping) else getattr(each, "name", None) for each in rows}
+    names = [each.get("name") if isinstance(each, Mapping) else getattr(each, "name", None) for each in rows]
     reasons = [
         {"name": tag_reason(tag), "when": {"field": FEEDBACK, "is": tag}}
         for tag, action in tags.items()

@@ -52,6 +52,7 @@ _PLAIN = {
     "dict_type": "write a table, for example { … }",
     "model_type": "write a table, for example { … }",
     "model_attributes_type": "write a table, for example { … }",
+    "date_type": "write a date, for example 2026-11-21",
     "date_from_datetime_parsing": "write a date, for example 2026-11-21",
     "tuple_type": "write two numbers in brackets, for example [50, 200]",
 }
@@ -204,6 +205,9 @@ def _keys(annotation: Any) -> list[str]:
     return [info.alias or name for each in models for name, info in each.model_fields.items()]
 
 
+_VALIDATOR = r"^function-|^\[key\]$"
+"""What pydantic puts into a path for a validator, and for the key of a table itself."""
+
 _ALTERNATIVE = r"^(str|int|float|bool)$|[\[\]()]"
 """What pydantic puts into a path to say which part of a union it speaks of."""
 
@@ -213,7 +217,7 @@ def _without_alternatives(loc: Loc, model: type[BaseModel]) -> Loc:
     kept: Loc = ()
     for part in loc:
         several = len(_members(_annotation(model, kept))) > 1
-        if not (str(part).startswith("function-") or (several and re.search(_ALTERNATIVE, str(part)))):
+        if not (re.search(_VALIDATOR, str(part)) or (several and re.search(_ALTERNATIVE, str(part)))):
             kept = (*kept, part)
     return kept
 

@@ -189,7 +189,7 @@ class Inactivity(ActivityRule):
     where: Where = {}
     after: Days
     every: Days | None = None
-    max_times: int | None = Field(default=None, ge=1)
+    max_times: int | None = Field(default=None, ge=1, le=36_500)
     since: str | None = None
 
     @model_validator(mode="after")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -238,9 +237,11 @@ def _with_records(
     filled = fill_score_fields(config, scores, batch.columns, rows, work.now)
     people = scores.people[rows].tolist()
     edited = edited_contacts(tx, people)
-    records: dict[int, list[Holding]] = defaultdict(list)
+    records: dict[int, list[Holding]] = {each: [] for each in people}
     by = config.decision_hash()
     for held in live_contacts(tx, people):
+        if held.person not in records:  # there may be others among them
+            continue
         if held.undone:
             # Of what was undone only that waits which was decided by this config.
             held = held._replace(undone={name: it for name, it in held.undone.items() if by in it["configs"]})

@@ -763,3 +763,39 @@ where = { seen = { within = "30d" } }
     )
     (problem,) = told(write(text))
     assert "within" in problem
+
+
+FEEDBACK_TAGS = '[feedback]\nfield = { hubspot = "f" }\n[feedback.tags]\n"not a fit" = "disqualify"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            FEEDBACK_TAGS + '[[disqualify]]\nname = { x = 1 }\non = "email_bounced"',
+            'name: write a text in quotes, for example "…"',
+        ),
+        ('[[events]]\nname = { x = 1 }\nfolder = "usage"', 'name: write a text in quotes, for example "…"'),
+        ('[[events]]\nname = ["x"]\nfolder = "usage"', 'name: write a text in quotes, for example "…"'),
+        (
+            f'[[inactivity]]\nname = "Q"\npoints = -1\nafter = "9d"\nevery = "1d"\nmax_times = {10**30}',
+            "less than or equal to 36500",
+        ),
+        ('[titles]\nseniority = { boss = ["Chef"] }', "titles → seniority → boss: it should be 'student'"),
+        ('[titles]\ndepartment = { x = ["Chef"] }', "titles → department → x: it should be 'it'"),
+        (
+            '[salesforce]\ninstance_url = "https://a.my.salesforce.com"\nstage_field = { account = "X" }',
+            "stage_field → account: it should be 'lead' or 'contact'",
+        ),
+        (
+            '[[behavior]]\nname = "B"\npoints = 1\non = "page_viewed"\ndecay = { steps = { "x" = 50 } }',
+            "decay → steps → x: write a whole number and a unit",
+        ),
+        ('[experiment.line]\narms = ["a", "b"]\nsize = 9\nstart = {}', "start: write a date, for example 2026-11-21"),
+        ('[experiment.line]\narms = ["a", "b"]\nsize = 9\nstart = "x"', "start: write a date, for example 2026-11-21"),
+    ],
+)
+def test_values_of_another_shape_are_answered_in_a_sentence_with_their_key(monkeypatch, write, text, said):
+    monkeypatch.setenv("CRMSYNC_EVENTS__BILLING__URL", "sqlite://")
+    lines = told(write(f"[bands]\ncold = 0\n{text}\n"))
+    assert [said in each for each in lines] == [True], lines

@@ -10,7 +10,8 @@ from datetime import UTC, timedelta
 import pytest
 import urllib3
 
-from connectors.sandbox.faults import Fault
+from connectors.sandbox import server
+from connectors.sandbox.faults import Fault, answer
 from crmsync.errors import Cancelled, ConfigError, Unavailable
 from crmsync.model import KINDS, Change, Task
 from tests.support import make
@@ -638,6 +639,27 @@ def test_every_call_has_a_timeout(remote, monkeypatch):
         assert isinstance(timeout, urllib3.Timeout), (method, url)
         assert 0 < timeout.connect_timeout <= 30, (method, url)
         assert 0 < timeout.read_timeout <= 120, (method, url)
+
+
+@pytest.mark.parametrize("absolute", [True, False])
+def test_a_redirect_to_the_same_address_but_for_its_last_slash_is_followed(remote, monkeypatch, absolute):
+    """Web frameworks do so where a path is called with a slash too many, or with one too few."""
+    captured, redirected = server._captured, []
+
+    async def slashed(app, scope, receive):
+        path, asked = scope["path"], scope["query_string"].decode()
+        if path.endswith("/") == (remote.crm == "salesforce"):
+            redirected.append(path)
+            onward = (path.rstrip("/") if path.endswith("/") else f"{path}/") + (f"?{asked}" if asked else "")
+            headers = {"location": f"{remote.sandbox.url if absolute else ''}{onward}"}
+            return answer(307, b"", "text/plain", headers)
+        other = path.rstrip("/") if remote.crm == "hubspot" else path
+        return await captured(app, {**scope, "path": other, "raw_path": other.encode()}, receive)
+
+    whole = latest(pulled(remote.connect().contacts(None))[0])
+    monkeypatch.setattr(server, "_captured", slashed)
+    assert latest(pulled(remote.connect().contacts(None))[0]) == whole
+    assert redirected
 
 
 def test_no_redirect_takes_the_token_elsewhere(remote):

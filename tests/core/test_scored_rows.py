@@ -83,6 +83,19 @@ def test_whoever_fulfils_the_condition_of_exclude_is_left_out_in_a_run(state, hu
     assert people(state, "total", "excluded") == {"1": (0, "title is VP Sales"), "2": (0, "")}
 
 
+def test_whoever_is_scored_again_beside_somebody_who_is_not_ends_no_run(state, hubspot):
+    hubspot.edit(contact(3))
+    run(state, hubspot, at=DAYS[0])
+    first, between, last = sorted(row["person"] for row in rows(state, schema.record))
+    for row in rows(state, schema.record):
+        if row["person"] in (first, last):
+            edit(hubspot, Ref("hubspot", "contact", row["ref_id"]), fields={"title": "VP", "employees": 500})
+    run(state, hubspot, at=DAYS[1])
+    scored = {row["id"]: row["fit"] for row in rows(state, schema.person)}
+    assert (scored[first], scored[last]) == (3500, 3500)
+    assert between in scored
+
+
 def test_what_a_new_rule_changes_of_the_day_alone_ends_on_that_day(state, hubspot):
     run(state, hubspot, at=DAYS[0], model=make.MODEL)
     sooner = make.MODEL.replace('window = "60d"', 'window = "30d"')  # the form was submitted a day before

@@ -234,6 +234,20 @@ def test_what_fails_for_a_moment_inside_a_batch_is_for_the_next_run(sandbox, rea
     assert "not now" in receipts[ids[1]].reason
 
 
+@pytest.mark.parametrize(
+    ("said", "passes"),
+    [({}, True), ({"category": "RATE_LIMITS"}, True), ({"category": "VALIDATION_ERROR"}, False)],
+)
+def test_a_whole_batch_refused_for_nothing_that_lasts_is_for_the_next_run(sandbox, ready, said, passes):
+    ids = [create(sandbox, email=f"{number}@x.example") for number in range(3)]
+    body = {"status": "error", "message": "Bad request", **said}
+    sandbox.faults.add(Fault(do="answer", status=400, body=body, path="/batch/update$"))
+    receipts = list(ready.write([change(each, score=9) for each in ids]))
+    assert [(each.ok, each.retry, each.reason) for each in receipts] == [(False, passes, "Bad request")] * 3
+    sandbox.faults.clear()
+    assert all(each.ok for each in ready.write([change(each, score=9) for each in ids]))
+
+
 def test_an_answer_lost_after_the_write_is_repeated_without_harm(sandbox, ready):
     ids = [create(sandbox, email=f"n{number}@acme.example") for number in range(3)]
     sandbox.faults.add(Fault(do="drop", path="batch/update", nth=1))
