@@ -5,12 +5,13 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-import types
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple, Union, get_args, get_origin
+from typing import Any, NamedTuple, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
+
+from crmsync.config.tables import split_type
 
 Loc = tuple[str | int, ...]
 
@@ -159,7 +160,7 @@ def _find_meant(loc: Loc, model: type[BaseModel]) -> str:
 
 def _is_share(model: type[BaseModel], loc: Loc) -> bool:
     """Whether what stands there is a share, which is at most 1."""
-    for each in _members(_annotation(model, loc[:-1])):
+    for each in split_type(_annotation(model, loc[:-1])):
         if isinstance(each, type) and issubclass(each, BaseModel):
             info = next((info for name, info in each.model_fields.items() if (info.alias or name) == loc[-1]), None)
             if info is not None and any(getattr(limit, "le", None) == 1 for limit in info.metadata):
@@ -177,17 +178,8 @@ def _annotation(model: type[BaseModel], loc: Loc) -> Any:
     """The type of what stands at `loc`, or `None` where the path leads nowhere."""
     at: Any = model
     for part in loc:
-        at = next((found for each in _members(at) if (found := _within(each, part)) is not None), None)
+        at = next((found for each in split_type(at) if (found := _within(each, part)) is not None), None)
     return at
-
-
-def _members(annotation: Any) -> list[Any]:
-    """The types that a value may have: the parts of a union, without what annotates them."""
-    if get_origin(annotation) in (Union, types.UnionType):
-        return [each for part in get_args(annotation) for each in _members(part)]
-    if hasattr(annotation, "__metadata__"):
-        return _members(annotation.__origin__)
-    return [annotation]
 
 
 def _within(annotation: Any, part: str | int) -> Any:
@@ -201,7 +193,7 @@ def _within(annotation: Any, part: str | int) -> Any:
 
 
 def _keys(annotation: Any) -> list[str]:
-    models = [each for each in _members(annotation) if isinstance(each, type) and issubclass(each, BaseModel)]
+    models = [each for each in split_type(annotation) if isinstance(each, type) and issubclass(each, BaseModel)]
     return [info.alias or name for each in models for name, info in each.model_fields.items()]
 
 
@@ -216,7 +208,7 @@ def _without_alternatives(loc: Loc, model: type[BaseModel]) -> Loc:
     """The path without the parts by which pydantic tells the alternatives of a union and validators apart."""
     kept: Loc = ()
     for part in loc:
-        several = len(_members(_annotation(model, kept))) > 1
+        several = len(split_type(_annotation(model, kept))) > 1
         if not (re.search(_VALIDATOR, str(part)) or (several and re.search(_ALTERNATIVE, str(part)))):
             kept = (*kept, part)
     return kept

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import re
+import types
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PlainSerializer,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
 
 from crmsync.counts import count_of
 from crmsync.model import Scalar
@@ -22,6 +31,25 @@ class Table(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, hide_input_in_errors=True, validate_default=True, defer_build=True
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _number_is_no_switch(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, bool) and info.field_name in cls.model_fields:
+            wanted = split_type(cls.model_fields[info.field_name].annotation)
+            # As 1 it would be a share of everything, and so no limit at all.
+            if (int in wanted or float in wanted) and bool not in wanted:
+                raise ValueError("write a number, and not true or false")
+        return value
+
+
+def split_type(annotation: Any) -> list[Any]:
+    """The types that a value may have: the parts of a union, without what annotates them."""
+    if get_origin(annotation) in (Union, types.UnionType):
+        return [each for part in get_args(annotation) for each in split_type(part)]
+    if hasattr(annotation, "__metadata__"):
+        return split_type(annotation.__origin__)
+    return [annotation]
 
 
 def read_duration(value: Any) -> timedelta:

@@ -423,7 +423,7 @@ def _give_back(
 
 def _change_back(ours: Change, values: Mapping[str, Scalar | None]) -> Change:
     before = {name: ours.after[name] for name in values}
-    return Change(ours.ref, before, values, group=ours.group)
+    return Change(ours.ref, before, values, "a user set it a moment before", ours.group)
 
 
 def _replaced(change: Change, name: str, present: Contact) -> Replaced:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -17,6 +17,10 @@ KEYS = ("id", "fields", "activities", "previous")
 
 OUTCOME_KEYS = ("outcome", "outcome_at", "created_at", "handed_off_at", "touched_at", "value", "owner", "name")
 """What a person of a file may have besides, for what asks whether scores were right."""
+
+_EARLIEST = int(datetime(1900, 1, 1, tzinfo=UTC).timestamp())
+_LATEST = int(datetime(2200, 1, 1, tzinfo=UTC).timestamp())
+"""What came of people lies between these instants."""
 
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 _ENCODED = json.JSONEncoder(sort_keys=True, default=str).encode
@@ -98,7 +102,7 @@ def _outcome(person: Mapping[str, Any], problems: list[str]) -> WrittenOutcome:
         try:
             read[key] = _OUTCOME_READERS[key](value)
         except (TypeError, ValueError, OverflowError):
-            problems.append(f"{key} {value!r}: {_OUTCOME_HINTS.get(key, 'write an instant as 2026-11-21T12:00:00Z')}")
+            problems.append(f"{key} {value!r}: {_OUTCOME_HINTS.get(key, _INSTANT_HINT)}")
     if ("outcome" in given) is not ("outcome_at" in given):
         problems.append("write outcome and outcome_at together, and neither for somebody who is still open")
     return NOTHING_CAME if problems else WrittenOutcome(**read)
@@ -108,7 +112,10 @@ def _seconds(value: Any) -> int:
     instant = value if isinstance(value, datetime) else datetime.fromisoformat(value)
     if instant.tzinfo is None:
         raise ValueError("an instant needs its offset")
-    return int(instant.timestamp() // 1)
+    seconds = int(instant.timestamp() // 1)
+    if not _EARLIEST <= seconds < _LATEST:
+        raise ValueError("systems write nothing as the first or last day of their calendar")
+    return seconds
 
 
 def _won_or_lost(value: Any) -> str:
@@ -135,6 +142,8 @@ _OUTCOME_READERS = {
     **dict.fromkeys(("owner", "name"), _text),
     **dict.fromkeys(("outcome_at", "created_at", "handed_off_at", "touched_at"), _seconds),
 }
+
+_INSTANT_HINT = "write an instant as 2026-11-21T12:00:00Z, from the years 1900 to 2199, or leave it out"
 
 _OUTCOME_HINTS = {
     "outcome": 'write "won" or "lost"',

@@ -799,3 +799,18 @@ def test_values_of_another_shape_are_answered_in_a_sentence_with_their_key(monke
     monkeypatch.setenv("CRMSYNC_EVENTS__BILLING__URL", "sqlite://")
     lines = told(write(f"[bands]\ncold = 0\n{text}\n"))
     assert [said in each for each in lines] == [True], lines
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("[guard]\nscores = true", "guard → scores"),
+        ("[guard]\nfirst_run = true", "guard → first_run"),
+        ("[weights]\nfit = false", "weights → fit"),
+        ('[[behavior]]\nname = "B"\npoints = 1\non = "page_viewed"\nmax_times = true', 'behavior "B" → max_times'),
+        ('[experiment.line]\narms = ["a", "b"]\nstart = 2026-12-01\nsize = true', "experiment → line → size"),
+    ],
+)
+def test_true_is_no_number(write, text, key):
+    (said,) = told(write(f"[bands]\ncold = 0\n{text}\n"))
+    assert f"{key}: write a number, and not true or false" in said

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from crmsync.cli import app, commands
 from crmsync.config import config_class, connectors, template
 from crmsync.config.conditions import Condition, Match
-from crmsync.config.mistakes import _members
+from crmsync.config.tables import split_type
 from crmsync.planning.review import PlanReview
 from crmsync.result import Counts, Result
 
@@ -86,7 +86,7 @@ def keys(model, seen=()):
 
 
 def inner_models(annotation):
-    for each in _members(annotation):
+    for each in split_type(annotation):
         if isinstance(each, type) and issubclass(each, BaseModel):
             yield each
         else:
