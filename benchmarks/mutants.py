@@ -80,6 +80,7 @@ TESTS = {
         "core/test_truth.py",
         "core/test_outcomes_run.py",
         "core/test_feedback.py",
+        "core/test_tasks.py",
     ],
     "crmsync/planning/scored_people.py": [
         "core/test_scored_rows.py",
