@@ -80,6 +80,7 @@ TESTS = {
         "core/test_truth.py",
         "core/test_outcomes_run.py",
         "core/test_feedback.py",
+        "core/test_tasks.py",
     ],
     "crmsync/planning/scored_people.py": [
         "core/test_scored_rows.py",
@@ -118,7 +119,13 @@ TESTS = {
     ],
     "crmsync/store/contacts.py": ["store", "core/test_full_pull.py", "core/test_cycle.py", "core/test_erasure.py"],
     "crmsync/store/activities.py": ["store", "core/test_full_pull.py", "core/test_cycle.py"],
-    "crmsync/store/journal.py": ["store", "core/test_queries.py", *CORE],
+    "crmsync/store/journal.py": [
+        "store",
+        "core/test_apply.py",
+        "core/test_give_back.py",
+        "core/test_queries.py",
+        *CORE,
+    ],
     "crmsync/store/run_journal.py": ["store", "core/test_queries.py", *CORE],
     "crmsync/scoring": [
         "scoring",

@@ -12,6 +12,7 @@ from crmsync.model import AccountFacts, Company
 from crmsync.store import schema
 from crmsync.store.activities import save_activities
 from crmsync.store.companies import active_people, colleague_owners, drop_unused_companies, read_accounts
+from crmsync.store.contacts import save_contacts
 from crmsync.store.people import refresh_people
 from crmsync.store.scores import clear_dirty
 from tests.support.make import NOW, activity, contact
@@ -287,6 +288,32 @@ def test_only_live_records_make_colleagues(state):
         sf(3, "converted@acme.example", kind="lead", converted_into=contact(1, "salesforce").ref),
     )
     assert accounts(state, [ann])[ann].colleagues == []
+
+
+def dirty_after(state, moved, *, colleagues):
+    """Who is planned for again (the ids of people) once this record came as it is now."""
+    with state.begin() as tx:
+        save_contacts(tx, "r2", [moved], NOW, colleagues=colleagues)
+    return {row["person"] for row in rows(state, schema.record) if row["dirty"]}
+
+
+@pytest.mark.parametrize("colleagues", [True, False])
+def test_who_leaves_an_account_and_joins_another_one_makes_both_dirty_where_that_is_asked_for(state, colleagues):
+    other, third = ACME._replace(id="001C", domain="c.example"), ACME._replace(id="001D", domain="d.example")
+    ann, bob, eve, _dan = settled(
+        state,
+        sf(1, "ann@acme.example", ACME),
+        sf(2, "bob@gmail.com", ACME),
+        sf(3, "eve@c.example", other),
+        sf(4, "dan@d.example", third),
+    )
+    dirty = dirty_after(state, sf(2, "bob@gmail.com", other), colleagues=colleagues)
+    assert dirty == ({ann, bob, eve} if colleagues else {bob})
+
+
+def test_who_stays_in_an_account_makes_no_colleague_dirty(state):
+    _ann, bob = settled(state, sf(1, "ann@acme.example", ACME), sf(2, "bob@acme.example", ACME))
+    assert dirty_after(state, sf(2, "bob@acme.example", ACME, name="Bob"), colleagues=True) == {bob}
 
 
 def test_whom_nobody_knows_has_no_account(state):

@@ -493,6 +493,15 @@ def test_R17_a_field_that_is_cleared_on_the_survivor_is_not_known(state):
     assert len(found.at) == 1
 
 
+def test_R33_a_field_that_the_crm_shows_no_more_stays_as_it_was_until_the_record_goes(state):
+    save(state, contact(1, fields={"title": "VP", "employees": 5}))
+    hidden = contact(1, fields={"employees": 6}, unread=frozenset({"title", "city"}))
+    save(state, hidden)
+    assert [row["fields"] for row in rows(state, schema.record)] == ['{"employees":6,"title":"VP"}']
+    save(state, replace(hidden, gone=True, merged_into=Ref("hubspot", "contact", "2")))
+    assert [row["fields"] for row in rows(state, schema.record)] == ["{}"]
+
+
 def test_a_converted_lead_gives_its_history_and_not_its_fields(state):
     lead = contact("00Q1", "salesforce", "lead", fields={"title": "VP"}, stage="Working")
     save(state, replace(lead, converted_into=Ref("salesforce", "contact", "0031")))
