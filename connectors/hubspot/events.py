@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import zip_longest
@@ -47,6 +48,9 @@ GATHERED, MOST_GATHERED = 1_000, 10_000
 """E-mail addresses that are looked up together, so that a hundred of them cost a call and not those of each form, and
 the items that are held back for it.
 """
+
+MOST_ANEW = 3
+"""How often a stretch of time is begun anew, because the token of its next page is refused."""
 
 SHOWN_WITHIN = 60_000
 """Milliseconds by which a contact may show a form as sent before the form itself says so."""
@@ -140,9 +144,10 @@ class _Events:
     def __init__(self, api: Api, kind: str) -> None:
         self._api, self._kind, self._size = api, kind, EVENT_PAGE
         self._asked: set[_Slice] = set()
+        self._anew: Counter[int] = Counter()
 
     def page(self, time_slice: _Slice) -> tuple[_Slice, Mapping[str, Any]]:
-        """The next page of a slice. A token that is no longer good means beginning the slice anew."""
+        """The next page of a slice. A token that is no longer good means beginning the slice anew, a few times."""
         if time_slice.after:
             told = f"HubSpot returns the same pages of {self._kind} events again and again"
             refuse_repeat(self._asked, time_slice, told)
@@ -155,6 +160,9 @@ class _Events:
         try:
             answer = self._answer(time_slice, SMALLER_EVENT_PAGE)
         except RequestRefused:
+            self._anew[time_slice.low] += 1
+            if self._anew[time_slice.low] > MOST_ANEW:
+                raise
             answer = self._answer(time_slice._replace(after=""), SMALLER_EVENT_PAGE)
             self._asked = {each for each in self._asked if each.low != time_slice.low}
         self._size = SMALLER_EVENT_PAGE

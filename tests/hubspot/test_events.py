@@ -2,6 +2,7 @@
 
 import pytest
 
+from connectors.hubspot.errors import RequestRefused
 from connectors.sandbox.faults import Fault
 from crmsync.config.tables import Feed
 from tests.support.hubspot import FORMS, calls, contacts, create, hubspot, properties, refused, sent
@@ -174,3 +175,24 @@ def test_an_event_tells_how_soon_after_the_sending_it_was(sandbox):
         {"url": "https://acme.example/a", "seconds_after_sending": 3},
         {"url": "https://acme.example/b"},
     ]
+
+
+def test_events_whose_next_page_is_refused_however_often_they_begin_anew_are_left_out_and_named(sandbox, monkeypatch):
+    monkeypatch.setattr("connectors.hubspot.events.EVENT_PAGE", 3)
+    monkeypatch.setattr("connectors.hubspot.events.SMALLER_EVENT_PAGE", 2)
+    feeds = [Feed(source="e_visited_page", kind="page_viewed"), *FORMS]
+    sent(sandbox, create(sandbox, email="a@acme.example"))
+    connector = hubspot(sandbox, activities=feeds, concurrency=1)
+    get, asked = connector._api.get, []
+
+    def refuse_tokens(where, query=()):
+        asked.append(dict(query).get("after"))
+        assert len(asked) < 60, "it has no end"
+        if where.words == "read events" and asked[-1]:
+            raise RequestRefused(400, {"message": "the token is not valid"}, where.words)
+        return get(where, query)
+
+    monkeypatch.setattr(connector._api, "get", refuse_tokens)
+    found, _ = pulled(connector.activities(None))
+    assert "form_submitted" in {each.kind for each in found}
+    assert any("e_visited_page" in note for note in connector.check().notes)
