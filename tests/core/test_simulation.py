@@ -177,6 +177,19 @@ def changed_by_a_user(world):
     world.edit(hubspot, EVE, stage="lead")
 
 
+def test_a_request_that_lands_after_another_look_knows_no_more_than_when_it_was_sent(world):
+    hubspot = heat(world)
+    hubspot.fates.append("late")
+    daemon = world.daemon("daemon A")
+    world.go_to(daemon, "write")
+    world.edit(hubspot, EVE, stage="customer")
+    before = len(hubspot.writes)
+    while len(hubspot.writes) == before:
+        daemon.go_on()
+    assert hubspot.flying
+    world.check()
+
+
 def refused(world):
     hubspot = world.crms["hubspot"]
     hubspot.refusing[EVE] = "a rule says no"

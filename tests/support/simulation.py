@@ -241,12 +241,14 @@ class Crm(Memory):
         is_writer = actor is None or any(lock.is_held() for lock in actor.locks)
         demand(is_writer, "only_who_has_the_lock_writes", sender)
         self.simulation.seen[f"request {fate}"] += 1
+        # Of now: whoever looks again before a late request lands cannot call it back.
+        looked = {change.ref: self.looked.get((sender, change.ref), 0) for change in batch}
         if fate in ("late", "lost"):
             if fate == "late":
-                self.flying.append((sender, batch))
+                self.flying.append((sender, batch, looked))
             self.simulation.failures.append(self.name)
             raise Unavailable(self.name, "no answer came in time")
-        receipts = [self.take(sender, change) for change in batch]
+        receipts = [self.take(sender, change, looked[change.ref]) for change in batch]
         if fate == "answer lost":
             self.simulation.failures.append(self.name)
             raise Unavailable(self.name, "the line broke before the answer")
@@ -257,7 +259,7 @@ class Crm(Memory):
         actor = getattr(_here, "actor", None)
         return actor.called if actor else ""
 
-    def take(self, sender: str, change, late: bool = False) -> Receipt:
+    def take(self, sender: str, change, looked: int, late: bool = False) -> Receipt:
         record = self.records.get(change.ref)
         if record is None or record.gone:
             moved = self.replaced_by.get(change.ref)
@@ -270,7 +272,7 @@ class Crm(Memory):
         taken = replace(change, after={name: value for name, value in change.after.items() if name not in refused})
         if not taken.after:
             return Receipt(change.ref, ok=False, reason="not this")
-        self.simulation.observe(self, sender, record, taken, late=late)
+        self.simulation.observe(self, sender, record, taken, looked, late=late)
         if late:
             self.simulation.touched |= {(change.ref, name) for name in DIRECT & taken.after.keys()}
         self.writes.append(taken)
@@ -292,10 +294,10 @@ class Crm(Memory):
     def land(self) -> None:
         """Whatever was sent and did not arrive yet arrives."""
         while self.flying:
-            sender, batch = self.flying.pop(0)
+            sender, batch, looked = self.flying.pop(0)
             for change in batch:
                 self.simulation.seen["late landing"] += 1
-                self.take(sender, change, late=True)
+                self.take(sender, change, looked[change.ref], late=True)
 
     def copied(self) -> Memory:
         """The same records in a CRM where nothing goes wrong."""
@@ -553,8 +555,8 @@ class Simulation:
             crm._numbers.pop(key)
             crm.happen(replace(activity, ref=survivor))
 
-    def observe(self, crm: Crm, sender: str, record: Contact, change, *, late: bool) -> None:
-        """A change of crmsync arrives at a record: it must be one of those that may."""
+    def observe(self, crm: Crm, sender: str, record: Contact, change, looked: int, *, late: bool) -> None:
+        """A change of crmsync arrives at a record, which it `looked` at before: it must be one of those that may."""
         demand(change.after.keys() <= OURS | DIRECT, "it_writes_only_its_own_fields", change)
         demand("plan" not in sender, "a_preview_writes_nothing", change)
         gives_back = change.because == "a user set it a moment before"
@@ -562,7 +564,7 @@ class Simulation:
             edit = self.theirs.get((change.ref, name))
             if edit is None or gives_back or (crm.keeps_history and not late):
                 continue
-            if edit.moment > crm.looked.get((sender, change.ref), 0):  # nobody could know
+            if edit.moment > looked:  # nobody could know
                 self.seen["person overwritten in flight"] += 1
                 self.theirs.pop((change.ref, name))
         if "stage" in change.after and not gives_back:
