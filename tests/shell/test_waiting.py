@@ -1,7 +1,6 @@
 """Why a command that somebody typed does nothing for a while, told in a sentence; a daemon has it in its log."""
 
 import logging
-import threading
 from contextlib import contextmanager
 
 import pytest
@@ -12,6 +11,7 @@ from crmsync.store import database
 from crmsync.store.database import open_store
 from tests.support.commands import crmsync_in, settings_alone, write_model
 from tests.support.make import MODEL, new_sqlite
+from tests.support.state import writing
 
 
 @pytest.fixture
@@ -24,18 +24,9 @@ def ready(tmp_path, monkeypatch):
 
 @contextmanager
 def somebody_writing(folder, seconds):
-    store, begun = open_store(f"sqlite:///{folder}/state.db"), threading.Event()
-
-    def work():
-        with store.begin():
-            begun.set()
-            threading.Event().wait(seconds)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    begun.wait()
-    yield
-    thread.join()
+    store = open_store(f"sqlite:///{folder}/state.db")
+    with writing(store, seconds):
+        yield
     store.close()
 
 

@@ -2,16 +2,14 @@
 
 import logging
 import threading
-from contextlib import contextmanager
 
 import pytest
-from sqlalchemy import select
 
 from crmsync.errors import StateError
 from crmsync.store import database, schema
 from crmsync.store.database import open_store
 from tests.support.make import new_sqlite
-from tests.support.state import rows
+from tests.support.state import rows, writing
 
 WRITTEN = {"crm": "", "name": "waited", "value": "1"}
 
@@ -26,24 +24,6 @@ def two(tmp_path, monkeypatch):
     yield one, other
     one.close()
     other.close()
-
-
-@contextmanager
-def writing(store, seconds):
-    """A transaction that another thread begins now and ends so much later."""
-    begun = threading.Event()
-
-    def work():
-        with store.begin() as tx:
-            tx.execute(select(schema.note))
-            begun.set()
-            threading.Event().wait(seconds)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    begun.wait()
-    yield
-    thread.join()
 
 
 def write(store):

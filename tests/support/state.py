@@ -1,5 +1,7 @@
 """What tests put into a state, read of it, and do to its lock."""
 
+import threading
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -19,6 +21,24 @@ def save(state, *contacts, run="r1"):
 def rows(state, table):
     with state.read() as reading:
         return [row._asdict() for row in reading.execute(select(table))]
+
+
+@contextmanager
+def writing(store, seconds):
+    """A transaction that another thread begins now and ends so much later."""
+    begun = threading.Event()
+
+    def work():
+        with store.begin() as tx:
+            tx.execute(select(schema.note))
+            begun.set()
+            threading.Event().wait(seconds)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    begun.wait()
+    yield
+    thread.join()
 
 
 def ledgers(state):
