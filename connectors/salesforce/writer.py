@@ -263,11 +263,15 @@ class Writer:
         if column or len(tries) == 1 or self._hunts < 0:
             # It was sent because of a describe that is out of date.
             self.schema.forget()
-            without = [each for each in tries if not self._names_column(kind, each, column)]
-            spared = {id(each) for each in without} if len(without) < len(tries) else set()
+            blamed: list[Try] = []
+            spared: list[Try] = []
+            for each in tries:
+                (blamed if self._names_column(kind, each, column) else spared).append(each)
+            if not blamed:  # any may be meant
+                blamed, spared = spared, []
             why = RowError(error.code, error.message, column)
-            yield from ((each, why) for each in tries if id(each) not in spared)
-            yield from self._collection(kind, [each for each in tries if id(each) in spared])
+            yield from ((each, why) for each in blamed)
+            yield from self._collection(kind, spared)
             return
         half = len(tries) // 2
         yield from self._collection(kind, tries[:half])

@@ -125,6 +125,12 @@ def _count_by_address(owners: Owners, owned: Sequence[tuple[str, str, int]]) -> 
     return records
 
 
+def owner_of_person(owners: Owners, records: Sequence[Holding]) -> str | None:
+    """The address of the first active user who owns a record of a person, `None` where nobody does."""
+    humans = (owners.somebody(it.ref.crm, it.owner) for it in records)
+    return next((each for each in humans if each is not None), None)
+
+
 def state_of_person(
     owners: Owners, before: StoredScore | None, records: Sequence[Holding], account: Account = NO_ACCOUNT
 ) -> PersonState:
@@ -136,12 +142,11 @@ def state_of_person(
     stages = [
         RecordStage(it.stage, noticed_at(it.overrides["stage"]) if "stage" in it.overrides else None) for it in records
     ]
-    humans = (owners.somebody(it.ref.crm, it.owner) for it in records)
     tag = TagState() if before is None else TagState(before.feedback, before.feedback_since, before.feedback_left)
     return PersonState(
         stage,
         stages,
-        next((each for each in humans if each is not None), None),
+        owner_of_person(owners, records),
         account.name or None,
         next(iter(account.owners), None),
         account.active_people,

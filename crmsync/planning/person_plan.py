@@ -20,7 +20,7 @@ from crmsync.planning.changes import (
     is_stage_overridden,
     noticed_at,
 )
-from crmsync.planning.desk import Setting
+from crmsync.planning.desk import Setting, owner_of_person
 from crmsync.planning.guard import ChangeCounts
 from crmsync.planning.scored_people import Scored
 from crmsync.routing.assignment import NO_ASSIGNMENT, Assignment
@@ -184,9 +184,7 @@ class PlanBuilder:
         return moved or (risen and decision.in_play)
 
     def _owner_of(self, records: Sequence[Holding]) -> str | None:
-        """The address of the active user who owns a person, `None` where nobody does."""
-        owners = (self.setting.owners.somebody(it.ref.crm, it.owner) for it in records)
-        return next((each for each in owners if each is not None), None)
+        return owner_of_person(self.setting.owners, records)
 
     def _note_tag(self, person: Scored, records: Sequence[Holding], tag: str) -> None:
         """Remember a new tag that asks for a task, where the person has an owner to do it."""

@@ -392,23 +392,26 @@ def park_changes(connection: Connection, changes: Sequence[tuple[int, Change]], 
 def unpark_changes(connection: Connection, before: int, after: int | None = None) -> None:
     """Try again what was parked before an instant (milliseconds), or `after` another one: a clock was wrong then.
 
-    Somebody may have mended what was in its way.
+    Somebody may have mended what was in its way. What was parked until the next run only is tried again in any case.
     """
     query = select(record.c.id, record.c.on_hold).where(ON_HOLD)
-    on_hold = {row.id: orjson.loads(row.on_hold).get("at", 0) for row in connection.execute(query)}
-    ready = [row_id for row_id, at in on_hold.items() if at <= before or (after is not None and at > after)]
-    for some in in_chunks(ready, IN_LIST):
-        connection.execute(update(record).where(record.c.id.in_(some)).values(on_hold="", attempts=0, dirty=True))
+    ready: dict[int, list[int]] = {0: [], 1: []}
+    for row in connection.execute(query):
+        held = orjson.loads(row.on_hold)
+        at = held.get("at", 0)
+        if at <= before or (after is not None and at > after):
+            ready[0].append(row.id)
+        elif held.get("again"):  # the attempt counts: a second refusal in a row is left for long
+            ready[1].append(row.id)
+    for attempts, row_ids in ready.items():
+        for some in in_chunks(row_ids, IN_LIST):
+            tried_again = {"on_hold": "", "attempts": attempts, "dirty": True}
+            connection.execute(update(record).where(record.c.id.in_(some)).values(tried_again))
 
 
 def wake_up(connection: Connection, now: int) -> None:
     """Time alone makes these contacts due: a user's change has been respected long enough, or a refusal may be over."""
     unpark_changes(connection, now - PATIENCE)
-    held = connection.execute(select(record.c.id, record.c.on_hold).where(ON_HOLD))
-    again = [row.id for row in held if orjson.loads(row.on_hold).get("again")]
-    for some in in_chunks(again, IN_LIST):
-        # The attempt is counted: a second refusal in a row is left for long.
-        connection.execute(update(record).where(record.c.id.in_(some)).values(on_hold="", attempts=1, dirty=True))
     connection.execute(update(record).where(WAKING, record.c.wake_at <= now).values(dirty=True, wake_at=None))
 
 
