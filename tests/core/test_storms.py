@@ -101,7 +101,7 @@ def sandbox(small_sandbox):
 
 @pytest.fixture
 def time(sandbox, monkeypatch):
-    """The time that both sides go by."""
+    """The time that both sides go by. Calls of a connector that gave up still end: a later test must not count them."""
     made = Time()
 
     class Present(datetime):
@@ -114,7 +114,11 @@ def time(sandbox, monkeypatch):
     monkeypatch.setattr(salesforce_client, "time", SimpleNamespace(monotonic=made.monotonic))
     monkeypatch.setattr(hubspot_client, "TokenBucket", partial(TokenBucket, clock=made.monotonic))
     monkeypatch.setattr(hubspot_client, "datetime", Present)
-    return made
+    yield made
+    for each in threading.enumerate():
+        if each.name.startswith("hubspot"):
+            each.join(60)
+            assert not each.is_alive()
 
 
 @pytest.fixture
