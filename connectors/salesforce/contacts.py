@@ -9,6 +9,7 @@ from functools import partial
 
 from connectors.http import site_host
 from connectors.salesforce.client import QUERIES_PER_COMPOSITE, Org
+from connectors.salesforce.delete_log import named_as_deleted
 from connectors.salesforce.errors import CRM
 from connectors.salesforce.first_pages import ask_first_pages
 from connectors.salesforce.left_out import refused_columns
@@ -206,14 +207,19 @@ def pull_contacts(
 def read_records(
     org: Org, schema: Schema, all_readers: Mapping[str, RecordReader], refs: Sequence[Ref]
 ) -> Iterator[Contact]:
-    """The records as they are now, in no particular order; one that Salesforce does not show is `unseen`."""
+    """The records as they are now, in no particular order.
+
+    One that Salesforce neither shows nor names as deleted is `unseen`.
+    """
     for kind, reader in all_readers.items():
         ids = list(dict.fromkeys(ref.id for ref in refs if ref.kind == kind))
         for start in range(0, len(ids), IN_LIST * QUERIES_PER_COMPOSITE):
             some = ids[start : start + IN_LIST * QUERIES_PER_COMPOSITE]
             rows, gone = current_rows(org, schema, partial(reader.source, schema), some)
             yield from map(reader.contact, rows)
-            yield from (Contact(Ref(CRM, kind, each), NEVER, gone=True, erased=True, unseen=True) for each in gone)
+            named = named_as_deleted(org, OBJECTS[kind], gone)
+            for each in gone:
+                yield Contact(Ref(CRM, kind, each), NEVER, gone=True, erased=True, unseen=each not in named)
 
 
 def current_rows(

@@ -253,7 +253,7 @@ GONE_SINCE = "the record was deleted, merged or converted after the write"
 UNREADABLE = "the CRM's answer about the record cannot be read, so nothing was written"
 UNSEEN = (
     "the CRM does not show the record, so it is kept and not written; let crmsync's user see it in the CRM; if it was "
-    "deleted for good, the next full pull finds out"
+    "deleted for good, run: crmsync backfill --yes"
 )
 
 
