@@ -8,7 +8,7 @@ from datetime import datetime
 from connectors.hubspot.batch_read import Record, in_bin, look_up, read_many
 from connectors.hubspot.bulk_export import Export, NoExport, export_contacts, order_export
 from connectors.hubspot.client import Api
-from connectors.hubspot.companies import Companies
+from connectors.hubspot.companies import NO_COMPANIES, Companies
 from connectors.hubspot.cursors import DAY, HOUR, Cursor, dump_cursors, load_cursors, millis_of
 from connectors.hubspot.errors import CRM, KIND
 from connectors.hubspot.mapping import (
@@ -52,6 +52,7 @@ class Contacts:
         """Pages of contacts that changed since the cursor, or all of them."""
         self._api.take_odd()
         how = self._how()
+        self._companies.are_there = not how.no_companies
         if text is not None:
             yield from self._hinted(how, text)
         yield from self._pulled(how, text)
@@ -151,16 +152,18 @@ class Contacts:
         yield self._page((), _text(Cursor(at=start, daily=looked.daily, bin=looked.bin)))
 
     def _page(self, items: Sequence[Contact], cursor: str) -> Page[Contact]:
-        """A page with what could not be read by now: some pages are asked for ahead of it."""
-        return Page(items, cursor, odd=self._api.take_odd())
+        """A page with what could not be read by now, as some pages are asked for ahead of it, and what is not there."""
+        left_out = () if self._companies.are_there else (NO_COMPANIES,)
+        return Page(items, cursor, odd=self._api.take_odd(), left_out=left_out)
 
     def _refuse_most(self, window: Window, kind: str) -> None:
         if window.total > WORTH_COUNTING and window.total > LIST_IS_QUICKER * count_records(self._api, kind):
             raise _ListIsQuicker
 
     def _of_changed_companies(self, how: Reading, since: int) -> Iterator[list[Record]]:
-        if how.company_properties:
-            window = self._companies.changed(since, how.company_properties)
+        if not how.company_properties or not self._companies.are_there:
+            return
+        if window := self._companies.changed(since, how.company_properties):
             self._refuse_most(window, "companies")
             for ids in self._companies.members(window, how.company_properties):
                 yield list(read_many(self._api, "contacts", how.properties, ids))

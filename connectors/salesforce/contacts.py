@@ -13,6 +13,7 @@ from connectors.salesforce.delete_log import named_as_deleted
 from connectors.salesforce.errors import CRM
 from connectors.salesforce.first_pages import ask_first_pages
 from connectors.salesforce.left_out import refused_columns
+from connectors.salesforce.owners import NO_TYPES, USER, has_types
 from connectors.salesforce.paging import (
     IN_LIST,
     Row,
@@ -161,7 +162,7 @@ def streams_of(
     An account's change does not touch its contacts, so that where something of accounts is read they are read for it.
     Raises `ConfigError` where the integration user does not see leads or contacts at all.
     """
-    schema.learn([*OBJECTS.values(), "Account"])
+    schema.learn([*OBJECTS.values(), "Account", USER])
     each: list[tuple[RecordReader, Callable[[], Source]]] = []
     for kind, reader in all_readers.items():
         if not schema.pullable(OBJECTS[kind]):
@@ -201,6 +202,7 @@ def pull_contacts(
             if tell:
                 yield Page([reader.contact(row) for row in rows], at.spelled(), odd=odd)
     left_out = [each for reader in all_readers.values() for each in reader.left_out(schema)]
+    left_out += [] if has_types(schema) else [NO_TYPES]
     yield Page((), after_all(at).spelled(), odd=org.take_odd(), left_out=left_out)
 
 

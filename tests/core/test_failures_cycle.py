@@ -249,3 +249,19 @@ def test_C04_no_secret_is_in_the_state_though_the_crm_repeats_it_in_a_refusal(ru
     runs.state.close()
     for file in tmp_path.glob("state.db*"):
         assert TOKEN.encode() not in file.read_bytes(), file.name
+
+
+def test_R33_what_was_known_of_companies_holds_where_a_portal_has_them_no_more_and_the_rest_goes_on(runs):
+    runs.run("hubspot")
+    fields = {each["ref_id"]: each["fields"] for each in runs.rows()}
+    scores = runs.scores("hubspot")
+    said = {"status": "error", "message": "resource not found"}
+    runs.sandbox.faults.add(Fault(do="answer", vendor="hubspot", path="/companies", status=404, body=said))
+    for each in fields:
+        runs.do("hubspot", "update", id=each, properties={"city": "Turin"})
+    result = runs.run("hubspot", approved=False)
+    assert (result.skipped, result.verdict) == ({}, "partial")
+    assert [each for each in result.problems if "companies" in each] == result.problems
+    assert len(result.problems) == 1
+    assert {each["ref_id"]: each["fields"] for each in runs.rows()} == fields
+    assert runs.scores("hubspot") == scores
