@@ -222,8 +222,8 @@ def _pull(work: Work, attempt: Attempt, crm: str, *, full: bool, trusting: bool 
         # A record that differs although the CRM did not change it is read otherwise than before.
         note_news((row_id, at) for row_id, at in save(*args, **named) if at >= before)
 
-    _pull_contacts(work, result, crm, connector.contacts, contacts, save_noting, full=full, trusting=trusting)
-    _pull_activities(work, result, crm, connector.activities, note_news, full=full, trusting=trusting)
+    runs = _pull_contacts(work, result, crm, connector.contacts, contacts, save_noting, full=full, trusting=trusting)
+    _pull_activities(work, result, crm, connector.activities, note_news, full=full, trusting=trusting, runs=runs)
     pull_outcomes(work, result, crm, full=full, trusting=trusting)
     with work.store.begin() as writing:
         is_same_mapping = (read_cursor(writing, crm, MAPPING) or contacts).partition(" ")[0] == contacts
@@ -280,7 +280,8 @@ def _pull_contacts(
     *,
     full: bool,
     trusting: bool,
-) -> None:
+) -> Sequence[str]:
+    """Store what comes. Returns the runs of a pull of everything that came to its end with this one, if it is one."""
     # A cursor of its own, so that the ordinary one stays good if this is cut off.
     key = f"full:{stream}" if full else stream
     with work.store.read() as reading:
@@ -311,6 +312,7 @@ def _pull_contacts(
             work.progress("contacts", crm, len(page.items))
         if runs:
             odd += _find_missing_records(work, result, crm, key, runs, trusting=trusting)
+    return runs
 
 
 def _pull_activities(
@@ -322,6 +324,7 @@ def _pull_activities(
     *,
     full: bool,
     trusting: bool,
+    runs: Sequence[str],
 ) -> None:
     key = f"full:{ACTIVITIES}" if full else ACTIVITIES
     with work.store.read() as reading:
@@ -335,10 +338,11 @@ def _pull_activities(
             note_left_out(result, crm, page)
             with work.store.begin() as writing:
                 note_news((row_id, at * 1_000) for row_id, at in save_activities(writing, result.run, page.items))
-                result.problems += full_pull.compare_page(writing, crm, key, page, trusting=trusting)
+                result.problems += full_pull.compare_page(writing, crm, key, page, trusting=trusting, runs=runs)
                 write_cursor(writing, crm, key, page.cursor)
             failpoint("page_stored")
-            result.crms[crm].activities += len(page.items)
+            # Markers of what is no more, or never was an activity, come with an idle run, too.
+            result.crms[crm].activities += sum(not each.gone for each in page.items)
             work.progress("activities", crm, len(page.items))
     full_pull.end_tracking(work.store, crm, key)
 

@@ -110,11 +110,17 @@ def test_a_lead_that_is_only_not_shown_any_more_is_kept_and_written_once_it_is_s
 def test_a_lead_that_is_not_shown_to_a_full_pull_is_kept_and_told_and_forgotten_where_somebody_says_so(runs):
     runs.run("salesforce")
     (lead,) = alone(runs, "salesforce", "lead", 1)
+    runs.do("salesforce", "add_activity", who=lead)
+    runs.run("salesforce")
     before = next(each for each in runs.rows() if each["ref_id"] == lead)
+    did = [each for each in runs.rows(schema.activity) if each["record"] == before["id"]]
+    assert did
     runs.do("salesforce", "unshare", ids=[lead])
     result = runs.run("salesforce", full=True, approved=False)
     row = next(each for each in runs.rows() if each["ref_id"] == lead)
     assert (row["gone"], row["emails"]) == (False, before["emails"])
+    # Its parent controls who sees them.
+    assert [each for each in runs.rows(schema.activity) if each["record"] == before["id"]] == did
     (told,) = (each for each in result.problems if "crmsync backfill --yes" in each)
     assert told.startswith("salesforce: 1 lead ")
     assert runs.run("salesforce", approved=False).problems == []
@@ -146,6 +152,20 @@ def test_a_record_that_could_not_be_read_and_is_not_shown_by_now_is_kept(runs):
     row = next(each for each in runs.rows() if each["ref_id"] == lead)
     assert not row["gone"]
     assert "@" in row["emails"]
+
+
+def test_a_run_counts_activities_that_came_and_no_word_that_one_is_gone_or_is_none(runs):
+    runs.run("salesforce")
+    (lead,) = alone(runs, "salesforce", "lead", 1)
+    runs.sandbox.clock.advance(7_200)
+    done, _open = (
+        runs.do("salesforce", "add_activity", who=lead, fields={"Status": status})["id"]
+        for status in ("Completed", "Not Started")
+    )
+    assert runs.run("salesforce").crms["salesforce"].activities == 1
+    runs.sandbox.clock.advance(7_200)
+    runs.do("salesforce", "delete", id=done)
+    assert runs.run("salesforce").crms["salesforce"].activities == 0
 
 
 def test_A04_a_crm_that_revoked_its_token_is_skipped_with_the_remedy_and_the_other_goes_on(runs):
