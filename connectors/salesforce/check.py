@@ -31,7 +31,7 @@ from connectors.salesforce.outcomes import (
     value_path,
 )
 from connectors.salesforce.outcomes import OBJECT as OPPORTUNITY
-from connectors.salesforce.owners import NO_TYPES, USER, has_types, list_owners
+from connectors.salesforce.owners import NO_TYPES, USER, has_types
 from connectors.salesforce.paging import instant_literal, query_columns
 from connectors.salesforce.payload import converted_statuses
 from connectors.salesforce.refused_columns import ask_readable
@@ -82,7 +82,7 @@ def check(
         lambda: ((PROBLEM, each) for each in find_campaign_problems(org, names.lists)),
         lambda: _visible(org, read),
         lambda: _person_accounts(schema),
-        lambda: _users(org, schema),
+        lambda: iter(() if has_types(schema) else ((NOTE, NO_TYPES),)),
         lambda: _feeds(schema, org.settings.activities, named="activities" in org.settings.model_fields_set),
         lambda: _blindness(org, schema, org.settings.activities),
         lambda: _quota(org),
@@ -97,13 +97,6 @@ def check(
 
 
 PROBLEM, NOTE = True, False
-
-
-def _users(org: Org, schema: Schema) -> Iterator[tuple[bool, str]]:
-    """Whether it is known who can own records."""
-    list_owners(org, schema)
-    if not has_types(schema):
-        yield NOTE, NO_TYPES
 
 
 def _refused(

@@ -13,7 +13,7 @@ from connectors.salesforce.delete_log import named_as_deleted
 from connectors.salesforce.errors import CRM
 from connectors.salesforce.first_pages import ask_first_pages
 from connectors.salesforce.left_out import refused_columns
-from connectors.salesforce.owners import NO_TYPES, USER, has_types
+from connectors.salesforce.owners import NO_TYPES, has_types
 from connectors.salesforce.paging import (
     IN_LIST,
     Row,
@@ -162,7 +162,7 @@ def streams_of(
     An account's change does not touch its contacts, so that where something of accounts is read they are read for it.
     Raises `ConfigError` where the integration user does not see leads or contacts at all.
     """
-    schema.learn([*OBJECTS.values(), "Account", USER])
+    schema.learn([*OBJECTS.values(), "Account"])
     each: list[tuple[RecordReader, Callable[[], Source]]] = []
     for kind, reader in all_readers.items():
         if not schema.pullable(OBJECTS[kind]):
