@@ -170,7 +170,7 @@ class Contact:
     that the CRM itself says are the same human. `unread` names mapped fields that the CRM does not show (any longer):
     what was known of them still holds. `group` orders writes against lock contention (Salesforce: account). A `gone`
     record is `erased` where the CRM does not have it in its recycle bin either: nothing of it may stay, unless it is
-    `unseen`: then the CRM may just not show it, and only a pull of everything may take it for erased. `company` is
+    `unseen`: then the CRM may just not show it, and only whoever looks may take it for erased. `company` is
     `None` where there is none, or where none was to be read; `created_at` (aware UTC) is when the CRM got the record.
     """
 

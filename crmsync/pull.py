@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
 from operator import attrgetter
@@ -13,6 +14,7 @@ from crmsync.attempt import Attempt, begin_attempt, crms_left, taking_part
 from crmsync.clock_skew import judge_clocks
 from crmsync.config import Config
 from crmsync.connector import MissingField
+from crmsync.counts import count_of
 from crmsync.errors import ConfigError, Unavailable
 from crmsync.evaluation.freshness import date_events
 from crmsync.failpoint import failpoint
@@ -220,8 +222,8 @@ def _pull(work: Work, attempt: Attempt, crm: str, *, full: bool, trusting: bool 
         # A record that differs although the CRM did not change it is read otherwise than before.
         note_news((row_id, at) for row_id, at in save(*args, **named) if at >= before)
 
-    _pull_contacts(work, result, crm, connector.contacts, contacts, save_noting, full=full, trusting=trusting)
-    _pull_activities(work, result, crm, connector.activities, note_news, full=full, trusting=trusting)
+    runs = _pull_contacts(work, result, crm, connector.contacts, contacts, save_noting, full=full, trusting=trusting)
+    _pull_activities(work, result, crm, connector.activities, note_news, full=full, trusting=trusting, runs=runs)
     pull_outcomes(work, result, crm, full=full, trusting=trusting)
     with work.store.begin() as writing:
         is_same_mapping = (read_cursor(writing, crm, MAPPING) or contacts).partition(" ")[0] == contacts
@@ -278,7 +280,8 @@ def _pull_contacts(
     *,
     full: bool,
     trusting: bool,
-) -> None:
+) -> Sequence[str]:
+    """Store what comes. Returns the runs of a pull of everything that came to its end with this one, if it is one."""
     # A cursor of its own, so that the ordinary one stays good if this is cut off.
     key = f"full:{stream}" if full else stream
     with work.store.read() as reading:
@@ -291,7 +294,7 @@ def _pull_contacts(
     with naming_odd(result, crm) as odd:
         with work.store.read() as reading:
             unread = read_odd_records(reading, crm)
-        odd += _read_by_id(work, crm, unread, partial(save, run=result.run))
+        odd += _read_by_id(work, crm, unread, partial(save, run=result.run), doubted=unread)[0]
         for page in page_groups.group_pages(crm, pages(cursor), attrgetter("ref"), page_groups.RECORDS):
             odd += page.odd
             note_left_out(result, crm, page)
@@ -309,6 +312,7 @@ def _pull_contacts(
             work.progress("contacts", crm, len(page.items))
         if runs:
             odd += _find_missing_records(work, result, crm, key, runs, trusting=trusting)
+    return runs
 
 
 def _pull_activities(
@@ -320,6 +324,7 @@ def _pull_activities(
     *,
     full: bool,
     trusting: bool,
+    runs: Sequence[str],
 ) -> None:
     key = f"full:{ACTIVITIES}" if full else ACTIVITIES
     with work.store.read() as reading:
@@ -333,17 +338,24 @@ def _pull_activities(
             note_left_out(result, crm, page)
             with work.store.begin() as writing:
                 note_news((row_id, at * 1_000) for row_id, at in save_activities(writing, result.run, page.items))
-                result.problems += full_pull.compare_page(writing, crm, key, page, trusting=trusting)
+                result.problems += full_pull.compare_page(writing, crm, key, page, trusting=trusting, runs=runs)
                 write_cursor(writing, crm, key, page.cursor)
             failpoint("page_stored")
-            result.crms[crm].activities += len(page.items)
+            # Markers of what is no more, or never was an activity, come with an idle run, too.
+            result.crms[crm].activities += sum(not each.gone for each in page.items)
             work.progress("activities", crm, len(page.items))
     full_pull.end_tracking(work.store, crm, key)
 
 
-def _read_by_id(work: Work, crm: str, refs: Sequence[Ref], save: Callable[..., object]) -> list[Odd]:
-    """Store records as they are now. Returns those of which the answer cannot be read."""
+def _read_by_id(
+    work: Work, crm: str, refs: Sequence[Ref], save: Callable[..., object], *, doubted: Collection[Ref]
+) -> tuple[list[Odd], list[Ref]]:
+    """Store records as they are now. Returns those of which the answer cannot be read.
+
+    With it those of the `doubted` ones that the CRM may just not show: they stay as they are.
+    """
     odd: list[Odd] = []
+    unseen: list[Ref] = []
     for some in in_chunks(refs, 1_000):
         items = list(work.crms[crm].read(some))
         # A record that was asked for by an old id comes under its new one.
@@ -351,11 +363,14 @@ def _read_by_id(work: Work, crm: str, refs: Sequence[Ref], save: Callable[..., o
             Ref(each.ref.crm, each.ref.kind, known_as) for each in items for known_as in (each.ref.id, *each.aliases)
         }
         left = [ref for ref in some if ref not in came]
+        hidden = {each.ref for each in items if each.unseen}.intersection(doubted)
+        unseen += sorted(hidden)
+        items = [each for each in items if each.ref not in hidden]
         with work.store.begin() as writing:
             save(writing, items=items)
             update_odd_records(writing, crm, add=left, drop=came)
         odd += [Odd(f"{ref.kind} {ref.id}", "in a form that cannot be read", ref) for ref in left]
-    return odd
+    return odd, unseen
 
 
 def _find_missing_records(
@@ -363,8 +378,8 @@ def _find_missing_records(
 ) -> list[Odd]:
     """After a pull of everything, in one run or several: records that did not come are read by id.
 
-    Those that are gone are buried; those that cannot be read are returned. Where so many of a kind did not come that
-    the CRM may just not show them, they stay, unless somebody said that it is `trusting`. Raises `Unavailable` when
+    Those that are gone are buried; those that cannot be read are returned. What the CRM may just not show stays, and
+    so do all of a kind where many did not come, unless somebody said that it is `trusting`. Raises `Unavailable` when
     nothing came at all: an empty answer is a broken feed before it is an empty CRM. Its cursor goes too, or the next
     pull would go on from there.
     """
@@ -384,7 +399,14 @@ def _find_missing_records(
     follows = work.config.follows_accounts()
     save = partial(save_contacts, run=runs[-1], now=work.now, colleagues=follows)
     result.problems += doubts.values()
-    odd = _read_by_id(work, crm, [*(each for each in missing if each.kind not in doubts), *deleted], save)
+    missing = [each for each in missing if each.kind not in doubts]
+    odd, unseen = _read_by_id(work, crm, [*missing, *deleted], save, doubted=[] if trusting else missing)
+    result.problems += [
+        f"{crm}: {count_of(many, kind)} did not come when everything was read again, and {crm} names no deletion; what "
+        "was known is kept and nothing written there; let crmsync's user read them again; to forget "
+        "what was deleted for good, run: crmsync backfill --yes"
+        for kind, many in Counter(each.kind for each in unseen).items()
+    ]
     with work.store.begin() as writing:
         end_full_run(writing, crm, stream)
     return odd

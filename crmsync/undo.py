@@ -159,7 +159,7 @@ def _draft_one(
     only_forward = not getattr(work.config.crms.get(crm), "backward_stages", True)
     restoring, left = [], []
     for some in in_chunks(listed, READ_AT_ONCE):
-        present, unseen = read_present(connector, [each.change.ref for each in some])
+        present, unseen, _ = read_present(connector, [each.change.ref for each in some])
         for each in some:
             ref, taken = each.change.ref, each.taken
             if ref not in present:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from connectors.hubspot.activities import ActivityStream
 from connectors.hubspot.client import Api
+from connectors.hubspot.companies import NO_COMPANIES
 from connectors.hubspot.errors import KIND, Forbidden, RequestRefused, id_of, objects_in
 from connectors.hubspot.mapping import COMPANY_PREFIX, LINKS, refuse_hidden
 from connectors.hubspot.memberships import find_list_problems
@@ -29,9 +30,14 @@ def check(api: Api, portal: Portal, activities: ActivityStream, outcomes: Outcom
         lambda: portal.owners(),
         lambda: _may_write(api),
     ]
+    absent: Sequence[str] = ()
+
+    def of_companies() -> object:
+        return api.get(api.place("list", kind="companies"), [("limit", "1")])
+
     of_company = any(each.startswith(COMPANY_PREFIX) for each in FieldMap.spelled(names.fields, KIND).values())
     if of_company or names.companies:
-        probes.append(lambda: api.get(api.place("list", kind="companies"), [("limit", "1")]))
+        probes.append(of_companies)
     if of_company:
         probes.append(lambda: portal.definitions("companies"))
     if names.tasks:
@@ -41,6 +47,10 @@ def check(api: Api, portal: Portal, activities: ActivityStream, outcomes: Outcom
             probe()
         except ConfigError as error:
             problems += error.problems
+        except RequestRefused as error:
+            if not error.knows_no_such_kind or probe is not of_companies:
+                raise
+            absent = (NO_COMPANIES,)
     # Otherwise every field would seem to be missing as well.
     if not problems:
         problems += [each.sentence for each in missing_fields(portal, names)]
@@ -49,7 +59,7 @@ def check(api: Api, portal: Portal, activities: ActivityStream, outcomes: Outcom
     problems += _outcome_problems(outcomes) if names.outcomes else ()
     stages = () if problems else tuple(_unnamed_stages(portal, names))
     left_out = (*_left_out(activities.silent()), *_refused_forms(activities.refused_forms()))
-    notes = (*left_out, *stages, *_no_imports(api), *_notes(api, portal))
+    notes = (*absent, *left_out, *stages, *_no_imports(api), *_notes(api, portal))
     return Checkup(account, tuple(dict.fromkeys(problems)), notes)
 
 

@@ -20,12 +20,19 @@ ID = "hs_object_id"
 KEPT = 100_000
 """Companies whose values are remembered."""
 
+NO_COMPANIES = (
+    "HubSpot says that this portal has no companies (status 404), so nothing is known of them: rules about their "
+    "fields never hold, and nobody has an account in HubSpot"
+)
+
 
 class Companies:
     """The companies of contacts, and those properties of them that are read."""
 
     def __init__(self, api: Api) -> None:
         self._api = api
+        self.are_there = True
+        """Whether the portal has any, as far as this pull knows."""
         self._properties: frozenset[str] = frozenset()
         self._values: dict[str, Mapping[str, Any]] = {}
         self._told: dict[str, Mapping[str, Any]] = {}
@@ -40,6 +47,26 @@ class Companies:
         says that the portal keeps the primary company's id on the contact; otherwise it is looked up.
         """
         self._remember_only(properties)
+        unknown: list[tuple[str, Mapping[str, Any] | None] | None] = [("", None)] * len(contacts)
+        if not self.are_there:
+            return unknown
+        try:
+            return self._asked(contacts, properties, on_contact)
+        except RequestRefused as error:
+            if error.says_nothing_there:  # none of this batch, which says nothing of the others
+                return unknown
+            self._give_up(error)
+            return unknown
+
+    def _give_up(self, error: RequestRefused) -> None:
+        """Do without companies where the portal has none."""
+        if not error.knows_no_such_kind:
+            raise error
+        self.are_there = False
+
+    def _asked(
+        self, contacts: Sequence[Record], properties: Sequence[str], on_contact: bool
+    ) -> list[tuple[str, Mapping[str, Any] | None] | None]:
         if on_contact:
             primary = {each["id"]: each["properties"].get(COMPANY) or "" for each in contacts}
         else:
@@ -63,9 +90,12 @@ class Companies:
         """
         self._remember_only(properties)
         self._values = {}
-        if count_records(self._api, "companies") <= KEPT:
-            for records, _ in whole_list(Listing(self._api, "companies", properties)):
-                self._values |= {each["id"]: _only(each, properties) for each in records}
+        if self.are_there and count_records(self._api, "companies") <= KEPT:
+            try:
+                for records, _ in whole_list(Listing(self._api, "companies", properties)):
+                    self._values |= {each["id"]: _only(each, properties) for each in records}
+            except RequestRefused as error:
+                self._give_up(error)
         self._told = dict(self._values) if for_all else {}
 
     def _known(self, ids: set[str], properties: Sequence[str]) -> Mapping[str, Mapping[str, Any] | None]:
@@ -104,10 +134,14 @@ class Companies:
         }
         return {contact: id_of(each["toObjectId"]) if each else "" for contact, each in best.items()}
 
-    def changed(self, since: int, properties: Sequence[str]) -> Window:
-        """The companies that changed since then (milliseconds): for `members`."""
+    def changed(self, since: int, properties: Sequence[str]) -> Window | None:
+        """The companies that changed since then (milliseconds), for `members`; `None` where the portal has none."""
         self._remember_only(properties)
-        return Window(self._api, "companies", "hs_lastmodifieddate", since, [*properties, MERGED])
+        try:
+            return Window(self._api, "companies", "hs_lastmodifieddate", since, [*properties, MERGED])
+        except RequestRefused as error:
+            self._give_up(error)
+            return None
 
     def members(self, window: Window, properties: Sequence[str]) -> Iterator[list[str]]:
         """Lists of contacts whose company's mapped values changed, as far as can be known.

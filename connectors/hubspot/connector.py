@@ -9,7 +9,7 @@ from math import ceil
 
 from connectors.hubspot.activities import ActivityStream
 from connectors.hubspot.backward_stages import Moves
-from connectors.hubspot.batch_read import BATCH, cut_into_batches, in_bin, look_up
+from connectors.hubspot.batch_read import BATCH, cut_into_batches
 from connectors.hubspot.bulk_import import await_earlier_import
 from connectors.hubspot.check import check
 from connectors.hubspot.client import Api
@@ -140,13 +140,7 @@ class HubSpot:
         how = self._reading()
         ids = list(dict.fromkeys(ref.id for ref in refs))
         for some in cut_into_batches(ids, READ_AT_ONCE):
-            found = dict(look_up(self._api, some, how.properties))
-            there = {contact_id: record for contact_id, record in found.items() if record is not None}
-            yield from self._contacts.typed(list(there.values()), how, list(there))
-            gone = sorted(found.keys() - there.keys())
-            deleted = set(in_bin(self._api, gone))
-            for each in gone:
-                yield Contact(Ref(CRM, KIND, each), self._api.server_time, gone=True, erased=each not in deleted)
+            yield from self._contacts.by_id(how, some)
 
     def write(self, changes: Sequence[Change], narrow: Narrow = list) -> Iterator[Receipt]:
         """Write, and say for each change what became of it."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from datetime import datetime
 
-from connectors.hubspot.batch_read import Record, look_up, read_many
+from connectors.hubspot.batch_read import Record, in_bin, look_up, read_many
 from connectors.hubspot.bulk_export import Export, NoExport, export_contacts, order_export
 from connectors.hubspot.client import Api
-from connectors.hubspot.companies import Companies
-from connectors.hubspot.cursors import DAY, Cursor, dump_cursors, load_cursors, millis_of
+from connectors.hubspot.companies import NO_COMPANIES, Companies
+from connectors.hubspot.cursors import DAY, HOUR, Cursor, dump_cursors, load_cursors, millis_of
+from connectors.hubspot.errors import CRM, KIND
 from connectors.hubspot.mapping import (
     ASKED,
     CHANGED,
@@ -27,7 +28,7 @@ from connectors.hubspot.properties import to_millis
 from connectors.hubspot.schema import Portal
 from connectors.hubspot.webhook_queue import Hints
 from crmsync.connector import Notes
-from crmsync.model import Contact, Page
+from crmsync.model import Contact, Page, Ref
 
 STREAM = "contacts"
 
@@ -51,22 +52,18 @@ class Contacts:
         """Pages of contacts that changed since the cursor, or all of them."""
         self._api.take_odd()
         how = self._how()
+        self._companies.are_there = not how.no_companies
         if text is not None:
             yield from self._hinted(how, text)
         yield from self._pulled(how, text)
 
     def _hinted(self, how: Reading, text: str) -> Iterator[Page[Contact]]:
-        """The contacts that HubSpot's webhooks named, as they are now; the cursor stays where it is."""
+        """The contacts that HubSpot's webhooks named, as they are now, or gone; the cursor stays where it is."""
         # The search index has caught up with what is older than that.
         searchable = self._api.server_time - self._api.settings.look_back
         self._hinted_at = {contact_id: at for contact_id, at in self._hinted_at.items() if at > searchable}
         if ids := self._hints.take():
-            there = {
-                contact_id: record
-                for contact_id, record in look_up(self._api, ids, how.properties)
-                if record is not None
-            }
-            found = self.typed(list(there.values()), how, list(there))
+            found = list(self.by_id(how, ids))
             yield self._page(found, text)
             self._hinted_at |= {each.ref.id: each.changed_at for each in found}
 
@@ -100,9 +97,8 @@ class Contacts:
         except NoExport:
             yield from self._listed(how, begun, start)
         # Neither the list nor the search has what is deleted.
-        for gone in self._in_bin(how, 0):
-            yield self._page(gone, _text(Cursor(start=start, walk=[])))
-        yield from self._edited_since(how, Cursor(at=start, daily=start), bool(export))
+        looked = yield from self._in_bin(how, 0, Cursor(start=start, walk=[]))
+        yield from self._edited_since(how, looked._replace(at=start, start=None, walk=None), bool(export))
 
     def _ordered_export(self, how: Reading, begun: Cursor) -> Export | None:
         if self._api.settings.backfill != "export" or begun.walk is not None:
@@ -144,29 +140,30 @@ class Contacts:
             raise _ListIsQuicker
         window = Window(self._api, "contacts", CHANGED, since, how.properties, begun.last)
         self._refuse_most(window, "contacts")
+        is_quiet = not window.total
         for records, last in window.pages():
             found = [each for each in self.typed(records, how) if self._is_newer(each)]
             yield self._page(found, _text(begun._replace(start=start, last=last)))
         for records in self._of_changed_companies(how, since):
             yield self._page(self.typed(records, how), _text(begun._replace(start=start)))
-        looked = begun.daily
-        if start - begun.daily > DAY:
-            looked = start
-            for gone in self._in_bin(how, begun.daily - overlap):
-                yield self._page(gone, _text(begun._replace(start=start)))
-        yield self._page((), _text(Cursor(at=start, daily=looked)))
+        looked = begun._replace(start=start)
+        if start - begun.daily > (DAY if is_quiet or not begun.bin else min(DAY, begun.bin * HOUR)):
+            looked = yield from self._in_bin(how, begun.daily - overlap, looked)
+        yield self._page((), _text(Cursor(at=start, daily=looked.daily, bin=looked.bin)))
 
     def _page(self, items: Sequence[Contact], cursor: str) -> Page[Contact]:
-        """A page with what could not be read by now: some pages are asked for ahead of it."""
-        return Page(items, cursor, odd=self._api.take_odd())
+        """A page with what could not be read by now, as some pages are asked for ahead of it, and what is not there."""
+        left_out = () if self._companies.are_there else (NO_COMPANIES,)
+        return Page(items, cursor, odd=self._api.take_odd(), left_out=left_out)
 
     def _refuse_most(self, window: Window, kind: str) -> None:
         if window.total > WORTH_COUNTING and window.total > LIST_IS_QUICKER * count_records(self._api, kind):
             raise _ListIsQuicker
 
     def _of_changed_companies(self, how: Reading, since: int) -> Iterator[list[Record]]:
-        if how.company_properties:
-            window = self._companies.changed(since, how.company_properties)
+        if not how.company_properties or not self._companies.are_there:
+            return
+        if window := self._companies.changed(since, how.company_properties):
             self._refuse_most(window, "companies")
             for ids in self._companies.members(window, how.company_properties):
                 yield list(read_many(self._api, "contacts", how.properties, ids))
@@ -199,12 +196,28 @@ class Contacts:
             if company is not None
         ]
 
-    def _in_bin(self, how: Reading, since: int) -> Iterator[list[Contact]]:
-        """The contacts that were deleted since then, with what was merged into them; HubSpot keeps them for a while."""
+    def by_id(self, how: Reading, ids: Sequence[str]) -> Iterator[Contact]:
+        """The contacts with these ids as they are now, `gone` where there is none; an old id brings what it became."""
+        found = dict(look_up(self._api, ids, how.properties))
+        there = {contact_id: record for contact_id, record in found.items() if record is not None}
+        yield from self.typed(list(there.values()), how, list(there))
+        gone = sorted(found.keys() - there.keys())
+        deleted = set(in_bin(self._api, gone))
+        for each in gone:
+            yield Contact(Ref(CRM, KIND, each), self._api.server_time, gone=True, erased=each not in deleted)
+
+    def _in_bin(self, how: Reading, since: int, at: Cursor) -> Generator[Page[Contact], None, Cursor]:
+        """The contacts that were deleted since then, with what was merged into them; HubSpot keeps them for a while.
+
+        Nothing tells the latest of them, so that all are listed. Returns the cursor that knows how long that took.
+        """
+        pages = 0
         for records, _ in whole_list(Listing(self._api, "contacts", MERGES, archived=True)):
+            pages += 1
             gone = [each for each in records if to_millis(changed_at(each)) >= since]
             if gone:
-                yield [contact_of({**each, "archived": True}, how) for each in gone]
+                yield self._page([contact_of({**each, "archived": True}, how) for each in gone], _text(at))
+        return at._replace(daily=at.start or 0, bin=pages)
 
 
 def _text(cursor: Cursor) -> str:

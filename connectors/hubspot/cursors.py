@@ -15,6 +15,8 @@ VERSION = 1
 DAY = 86_400_000
 """Milliseconds between looks at what HubSpot only tells in full: the recycle bin, late events, new associations."""
 
+HOUR = 3_600_000
+"""Milliseconds for each page of the recycle bin until a run that finds changed contacts lists it again."""
 
 MOST_MISSED = 1_000
 """Records of a kind that HubSpot failed to read and that are asked for again; others come with a pull of everything."""
@@ -24,7 +26,8 @@ class Cursor(NamedTuple):
     """Where the pull of one kind of record stands; every time is HubSpot's own, in milliseconds.
 
     `at` is up to when changes are in; `None` before the first full pull ends. `start` is when the pull under way began,
-    `walk` where its list stands, `last` the last id of its search. `daily` is the latest of the daily looks.
+    `walk` where its list stands, `last` the last id of its search. `daily` is the latest of the daily looks,
+    `bin` how many pages the recycle bin had then.
     `feeds` is a fingerprint of what the records were to become; `again` says that it was another one before. `full`
     says that the pull under way began without a cursor and that HubSpot has refused none of these records since.
     `missed` are ids of records that HubSpot failed to read: each pull asks for them again.
@@ -32,6 +35,7 @@ class Cursor(NamedTuple):
 
     at: int | None = None
     daily: int = 0
+    bin: int = 0
     start: int | None = None
     walk: Position | None = None
     last: str = ""

@@ -49,6 +49,11 @@ class RequestRefused(Unavailable):
         """Whether none of the records of a batch is there. A bare 404 only says that nobody answers at that address."""
         return self.status == 404 and self.category == "OBJECT_NOT_FOUND"
 
+    @property
+    def knows_no_such_kind(self) -> bool:
+        """Whether HubSpot itself, and nothing between, says that there is nothing at an address of a kind of record."""
+        return self.status == 404 and bool(self.body)
+
 
 class Forbidden(ConfigError):
     """The credentials may not do this: a scope or the portal's subscription is missing."""

@@ -71,7 +71,8 @@ class Reading:
     """What to ask for and how to read it, given how this portal defines its properties.
 
     `contact` and `company` map canonical names to the definitions of their properties; names whose property the portal
-    does not have (any longer) are in neither, but in `unread`. `companies` is that of the `FieldMap`.
+    does not have (any longer) are in neither, but in `unread`. `companies` is that of the `FieldMap`,
+    `no_companies` says that the portal was asked for the properties of companies and knows no such thing.
     """
 
     contact: Mapping[str, Definition]
@@ -82,6 +83,7 @@ class Reading:
     properties: tuple[str, ...]
     unread: frozenset[str] = frozenset()
     companies: bool = False
+    no_companies: bool = False
 
     @property
     def company_properties(self) -> tuple[str, ...]:
@@ -131,6 +133,7 @@ def plan_reading(
         properties=tuple(dict.fromkeys(each for each in wanted if each in contacts)),
         unread=frozenset(spelled) - fields.keys() - company.keys(),
         companies=names.companies,
+        no_companies=bool(of_company) and not known,
     )
 
 

@@ -25,6 +25,9 @@ def missing_fields(portal: Portal, names: FieldMap) -> Iterator[MissingField]:
             yield MissingField("choice", name, KIND, f"[{name}] field: {said}")
         elif prop not in known and prop not in companies:
             of_company = prop.startswith(COMPANY_PREFIX)
+            # Where there are no companies the pull says so, and goes on.
+            if of_company and not companies and not refusal:
+                continue
             own = plain_name(name)
             # What is compared has the name of its table.
             table = own.split()[0] if own.startswith("[") else "[fields]"

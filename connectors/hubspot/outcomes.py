@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from connectors.hubspot.associations import attach_associated, attach_listed
 from connectors.hubspot.batch_read import Record, read_many
@@ -35,6 +35,9 @@ PRIMARY = 5
 
 WIDE = 7 * DAY
 """How far back the daily look goes: whether associating a deal with a contact modifies it is not documented."""
+
+Attach = Callable[[Api, str, str, Sequence[Record], int], list[Record]]
+"""One of the two ways to attach what records are associated with."""
 
 
 class Outcomes:
@@ -121,7 +124,7 @@ class Outcomes:
     def _read(self, ids: Sequence[str]) -> list[Record]:
         records = list(read_many(self._api, DEALS, self._how().properties, ids))
         records = attach_associated(self._api, DEALS, "contacts", records)
-        return self._with_history(attach_associated(self._api, DEALS, "companies", records, PRIMARY), self._how())
+        return self._with_history(self._with_companies(attach_associated, records), self._how())
 
     def _read_again(self, ids: Sequence[str]) -> list[Record]:
         """Deals that an earlier pull missed, as far as they are there."""
@@ -133,7 +136,16 @@ class Outcomes:
 
     def _with_listed(self, records: Sequence[Record]) -> list[Record]:
         records = attach_listed(self._api, DEALS, "contacts", records)
-        return attach_listed(self._api, DEALS, "companies", records, PRIMARY)
+        return self._with_companies(attach_listed, records)
+
+    def _with_companies(self, attach: Attach, records: Sequence[Record]) -> list[Record]:
+        """The records with the ids of their companies; some portals have none."""
+        try:
+            return attach(self._api, DEALS, "companies", records, PRIMARY)
+        except RequestRefused as error:
+            if not error.knows_no_such_kind:
+                raise
+            return [{**each, "companies": []} for each in records]
 
     def _with_history(self, records: Sequence[Record], how: DealReading) -> list[Record]:
         """The records, closed ones with the history of their stage where nothing else says when that was."""

@@ -37,7 +37,7 @@ class Portal:
         self._currency = ""
 
     def definitions(self, kind: str) -> Mapping[str, Definition]:
-        """The properties of `contacts` or `companies` by name."""
+        """The properties of `contacts` or `companies` by name; none where the portal has no companies at all."""
         found: Mapping[str, Definition] = self._fresh(f"properties of {kind}", lambda: self._definitions(kind))
         return found
 
@@ -137,7 +137,13 @@ class Portal:
         return abs(self._api.server_time - at) <= most
 
     def _definitions(self, kind: str) -> dict[str, Definition]:
-        answer = self._api.get(self._api.place("properties", kind=kind))
+        try:
+            answer = self._api.get(self._api.place("properties", kind=kind))
+        except RequestRefused as error:
+            # Some portals have none.
+            if kind != "companies" or not error.knows_no_such_kind:
+                raise
+            return {}
         found = [definition_of(each) for each in answer["results"] if not each.get("archived")]
         if None in found:
             raise unreadable(f"use the properties of {kind}")

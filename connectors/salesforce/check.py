@@ -31,6 +31,7 @@ from connectors.salesforce.outcomes import (
     value_path,
 )
 from connectors.salesforce.outcomes import OBJECT as OPPORTUNITY
+from connectors.salesforce.owners import NO_TYPES, USER, has_types
 from connectors.salesforce.paging import instant_literal, query_columns
 from connectors.salesforce.payload import converted_statuses
 from connectors.salesforce.refused_columns import ask_readable
@@ -69,7 +70,7 @@ def check(
     problems: list[str] = []
     notes: list[str] = []
     sources = [*dict.fromkeys(feed.source for feed in org.settings.activities), *(DESCRIBED if names.outcomes else ())]
-    schema.learn([*OBJECTS.values(), "Account", *sources])
+    schema.learn([*OBJECTS.values(), "Account", USER, *sources])
     read = [*OBJECTS.values(), *([OPPORTUNITY] if names.outcomes and schema.of(OPPORTUNITY) else [])]
     parts: Sequence[Callable[[], Iterator[tuple[bool, str]]]] = (
         lambda: _refused(org, schema, readers, names),
@@ -81,6 +82,7 @@ def check(
         lambda: ((PROBLEM, each) for each in find_campaign_problems(org, names.lists)),
         lambda: _visible(org, read),
         lambda: _person_accounts(schema),
+        lambda: iter(() if has_types(schema) else ((NOTE, NO_TYPES),)),
         lambda: _feeds(schema, org.settings.activities, named="activities" in org.settings.model_fields_set),
         lambda: _blindness(org, schema, org.settings.activities),
         lambda: _quota(org),

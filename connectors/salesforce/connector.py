@@ -116,7 +116,7 @@ class SalesforceConnector:
 
     def owners(self) -> Sequence[Owner]:
         """Users, and the queues of leads."""
-        return owners.list_owners(self._org)
+        return owners.list_owners(self._org, self._schema)
 
     def list_members(self, known: Mapping[str, str]) -> Iterator[ListMembers]:
         """Who is in campaigns."""
@@ -153,7 +153,7 @@ class SalesforceConnector:
         """Mapped fields, score fields and stages that are not there or not shown, as of now."""
         tasks = self._names.tasks
         more = [*(["Task"] if tasks else []), *(outcomes.DESCRIBED if self._names.outcomes else [])]
-        self._schema.confirm([*OBJECTS.values(), "Account", *more], self._expected_queries())
+        self._schema.confirm([*OBJECTS.values(), "Account", owners.USER, *more], self._expected_queries())
         return missing_fields(self._schema, self._readers, tasks=tasks)
 
     def _noting(self, pull: str, pages: Iterator[Page[T]]) -> Iterator[Page[T]]:

@@ -9,9 +9,11 @@ from functools import partial
 
 from connectors.http import site_host
 from connectors.salesforce.client import QUERIES_PER_COMPOSITE, Org
+from connectors.salesforce.delete_log import named_as_deleted
 from connectors.salesforce.errors import CRM
 from connectors.salesforce.first_pages import ask_first_pages
 from connectors.salesforce.left_out import refused_columns
+from connectors.salesforce.owners import NO_TYPES, has_types
 from connectors.salesforce.paging import (
     IN_LIST,
     Row,
@@ -200,20 +202,26 @@ def pull_contacts(
             if tell:
                 yield Page([reader.contact(row) for row in rows], at.spelled(), odd=odd)
     left_out = [each for reader in all_readers.values() for each in reader.left_out(schema)]
+    left_out += [] if has_types(schema) else [NO_TYPES]
     yield Page((), after_all(at).spelled(), odd=org.take_odd(), left_out=left_out)
 
 
 def read_records(
     org: Org, schema: Schema, all_readers: Mapping[str, RecordReader], refs: Sequence[Ref]
 ) -> Iterator[Contact]:
-    """The records as they are now, in no particular order; one that Salesforce does not show is `unseen`."""
+    """The records as they are now, in no particular order.
+
+    One that Salesforce neither shows nor names as deleted is `unseen`.
+    """
     for kind, reader in all_readers.items():
         ids = list(dict.fromkeys(ref.id for ref in refs if ref.kind == kind))
         for start in range(0, len(ids), IN_LIST * QUERIES_PER_COMPOSITE):
             some = ids[start : start + IN_LIST * QUERIES_PER_COMPOSITE]
             rows, gone = current_rows(org, schema, partial(reader.source, schema), some)
             yield from map(reader.contact, rows)
-            yield from (Contact(Ref(CRM, kind, each), NEVER, gone=True, erased=True, unseen=True) for each in gone)
+            named = named_as_deleted(org, OBJECTS[kind], gone)
+            for each in gone:
+                yield Contact(Ref(CRM, kind, each), NEVER, gone=True, erased=True, unseen=each not in named)
 
 
 def current_rows(

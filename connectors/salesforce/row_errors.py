@@ -117,8 +117,8 @@ WORDS = {
     "NUMBER_OUTSIDE_VALID_RANGE": "the number is too large for the field; give the field more digits",
     "ENTITY_IS_DELETED": "the record is deleted",
     NOT_SHOWN: "Salesforce does not show the record to the integration user, so it is kept and not written; give its "
-    "permission set 'View All Records' on the object, or share the record with it; if it was deleted for good, the "
-    "next full pull finds out",
+    "permission set 'View All Records' on the object, or share the record with it; if it was deleted for good, "
+    "run: crmsync backfill --yes",
     "CANNOT_UPDATE_CONVERTED_LEAD": "the lead has been converted",
     INACTIVE_OWNER: "the owner is an inactive user; transfer the record to an active one",
     "TRANSFER_REQUIRES_READ": "the new owner cannot read these records; choose another owner or give them 'Read'",

@@ -15,6 +15,7 @@ from typing import Any
 from connectors.salesforce import bulk
 from connectors.salesforce.client import Org
 from connectors.salesforce.contacts import RecordReader
+from connectors.salesforce.delete_log import named_as_deleted
 from connectors.salesforce.errors import RequestRefused, is_id
 from connectors.salesforce.moved_records import find_moved_records
 from connectors.salesforce.payload import Cells, Update
@@ -287,13 +288,15 @@ class Writer:
     def _followed(self, kind: str, rows: Sequence[Update]) -> Iterator[Receipt]:
         """Where the records went that Salesforce would not write to: merged, converted, deleted, or still there.
 
-        That it shows nothing of one is no word of a deletion: sharing may hide it.
+        That it shows nothing of one is no word of a deletion: sharing may hide it. The log of deletions may tell.
         """
         ids = [row.change.ref.id for row in rows]
         found, unseen = find_moved_records(self.org, self.schema, kind, ids) if ids else ({}, frozenset[str]())
+        doubtful = [row.change.ref.id for row in rows if row.moved and row.moved.code not in DELETED]
+        named = named_as_deleted(self.org, OBJECTS[kind], sorted(unseen.intersection(doubtful)))
         for row in rows:
             if row.change.ref.id in unseen and row.moved:
-                if row.moved.code in DELETED:
+                if row.moved.code in DELETED or row.change.ref.id in named:
                     found[row.change.ref.id] = None
                 else:
                     row.blame_sharing(row.moved)

@@ -103,13 +103,17 @@ def _present(connector: Connector, refs: Sequence[Ref]) -> dict[Ref, Contact]:
     return {ref: each for ref, each in read_present(connector, refs)[0].items() if each}
 
 
-def read_present(connector: Connector, refs: Sequence[Ref]) -> tuple[dict[Ref, Contact | None], frozenset[Ref]]:
+def read_present(
+    connector: Connector, refs: Sequence[Ref]
+) -> tuple[dict[Ref, Contact | None], frozenset[Ref], frozenset[Ref]]:
     """The records as they are now, with `None` for those that are gone or replaced; what cannot be read is left out.
 
-    With it those that are left out because the CRM shows nothing of them.
+    With it those that are left out because the CRM shows nothing of them, and those that were deleted.
     """
     records = list(connector.read(refs)) if refs else []
-    return _by_ref(refs, records), frozenset(each.ref for each in records if each.unseen)
+    found = _by_ref(refs, records)
+    deleted = (each.ref for each in records if each.gone and not each.merged_into and found.get(each.ref, each) is None)
+    return found, frozenset(each.ref for each in records if each.unseen), frozenset(deleted)
 
 
 def _read_back(
@@ -213,7 +217,7 @@ def _give_way(
     if not personal:
         return batch
     # Read outside of the transaction, which must not be open while a CRM answers (D01).
-    present, unseen = read_present(connector, [change.ref for change in personal])
+    present, unseen, deleted = read_present(connector, [change.ref for change in personal])
     going = {change.ref: change for change in batch}
     with store.begin() as writing:
         for change in personal:
@@ -231,6 +235,8 @@ def _give_way(
             if less is None:
                 del going[change.ref]
                 said = "edited after the plan" if it else "the record was deleted, merged or converted"
+                if change.ref in deleted:
+                    journal.mark_gone(writing, [row.record])
                 journal.mark_changes(writing, [row.id], journal.EDITED, now, said)
                 make_dirty(writing, [row.record])
             # `without_human_edits` returns the same object where nobody moved anything.
@@ -247,7 +253,7 @@ GONE_SINCE = "the record was deleted, merged or converted after the write"
 UNREADABLE = "the CRM's answer about the record cannot be read, so nothing was written"
 UNSEEN = (
     "the CRM does not show the record, so it is kept and not written; let crmsync's user see it in the CRM; if it was "
-    "deleted for good, the next full pull finds out"
+    "deleted for good, run: crmsync backfill --yes"
 )
 
 

@@ -63,15 +63,9 @@ def save_contacts(
     With `colleagues` everybody is dirty whose account one of these left or joined. Returns the row and the CRM's stamp
     (milliseconds) of each that differs.
     """
-    # What comes twice on a page counts as it came last.
-    latest = {each.ref: each for each in clean_items(items)}
-    if forgotten := find_forgotten(connection, latest.values()):
-        stubs = {ref: latest.pop(ref) for ref in sorted(forgotten)}
-        rows = {ref: {"changed_at": to_ms(each.changed_at), "gone": each.gone} for ref, each in stubs.items()}
-        save_forgotten(connection, run, rows, rows_by_ref(connection, rows))
+    latest, stored = _worth_storing(connection, run, items)
     if not latest:
         return []
-    stored = rows_by_ref(connection, latest)
     rows = {ref: _row(each, stored.get(ref)) for ref, each in latest.items()}
     moved = {ref: _differences(stored.get(ref), values) for ref, values in rows.items()}
     changed = {ref: values for ref, values in rows.items() if moved[ref]}
@@ -120,6 +114,21 @@ def save_contacts(
             _adopt(connection, each, ids[ref], to_ms(now))
     count_activities(connection, run, {ids[ref]: each for ref, each in latest.items() if each.counters})
     return [(ids[ref], to_ms(latest[ref].changed_at)) for ref in changed]
+
+
+def _worth_storing(
+    connection: Connection, run: str, items: Sequence[Contact]
+) -> tuple[dict[Ref, Contact], dict[Ref, dict[str, Any]]]:
+    """The contacts to store, with the rows that there are of them; of those who were forgotten a stub is stored."""
+    # What comes twice on a page counts as it came last.
+    latest = {each.ref: each for each in clean_items(items)}
+    if forgotten := find_forgotten(connection, latest.values()):
+        stubs = {ref: latest.pop(ref) for ref in sorted(forgotten)}
+        rows = {ref: {"changed_at": to_ms(each.changed_at), "gone": each.gone} for ref, each in stubs.items()}
+        save_forgotten(connection, run, rows, rows_by_ref(connection, rows))
+    stored = rows_by_ref(connection, latest)
+    # Of what a CRM has no more and nobody knew, there is nothing to keep.
+    return {ref: each for ref, each in latest.items() if not each.erased or ref in stored}, stored
 
 
 def _row(each: Contact, stored: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from crmsync.store.clean import clean_text
 from crmsync.store.cursors import read_cursor, write_cursor
 from crmsync.store.database import Store
 from crmsync.store.records import mark_dirty
-from crmsync.store.schema import activity, cursor, seen_activity
+from crmsync.store.schema import activity, cursor, record, seen_activity
 from crmsync.store.shared_ids import delete_shared_ids
 from crmsync.store.sql import IN_LIST, in_chunks, upsert
 
@@ -46,13 +46,20 @@ def _forget_seen(connection: Connection, crm: str) -> None:
 
 
 def compare_page(
-    connection: Connection, crm: str, stream: str, page: Page[Activity], *, trusting: bool = False
+    connection: Connection,
+    crm: str,
+    stream: str,
+    page: Page[Activity],
+    *,
+    trusting: bool = False,
+    runs: Sequence[str] = (),
 ) -> list[str]:
     """Note what came, and delete what did not where the page says that all the CRM has came.
 
     To be called in the transaction that stores the page, of whatever stream: what another one brings meanwhile is
     there, too. Returns a sentence for each part of which so much did not come that nothing of it is deleted, unless
-    somebody said that it is `trusting`.
+    somebody said that it is `trusting`. Where `runs` pulled all records, too, those that did not come and are kept keep
+    what they did: the CRM shows neither.
     """
     tracked = read_cursor(connection, crm, TRACKED)
     if tracked is None:
@@ -63,7 +70,7 @@ def compare_page(
     if tracked != stream:
         return []
     doubts = {begin: "" if trusting else _doubt(connection, crm, begin) for begin in sorted(page.whole)}
-    _delete_unseen(connection, crm, [begin for begin, doubt in doubts.items() if not doubt])
+    _delete_unseen(connection, crm, [begin for begin, doubt in doubts.items() if not doubt], runs)
     return [doubt for doubt in doubts.values() if doubt]
 
 
@@ -100,11 +107,14 @@ def _came() -> Any:
     return select(seen_activity.c.id).where(seen_activity.c.crm == activity.c.crm, seen_activity.c.id == activity.c.id)
 
 
-def _delete_unseen(connection: Connection, crm: str, begins: Sequence[str]) -> None:
+def _delete_unseen(connection: Connection, crm: str, begins: Sequence[str], runs: Sequence[str]) -> None:
+    it = record.c
+    kept = select(it.id).where(it.crm == crm, it.known, ~it.gone, it.seen_run.not_in(runs))
     for begin in begins:
         unseen = select(activity.c.id, activity.c.record).where(
             activity.c.crm == crm, _begins(activity.c.id, begin), ~_came().exists()
         )
+        unseen = unseen.where(activity.c.record.not_in(kept)) if runs else unseen
         _delete(connection, crm, [(each.id, each.record) for each in connection.execute(unseen)])
 
 

@@ -19,6 +19,7 @@ from crmsync.model import SCORE_FIELDS, Receipt, Ref
 from crmsync.reporting.person import explain_person
 from crmsync.store import journal, schema
 from crmsync.store.database import open_store
+from crmsync.store.records import rows_by_ref
 from tests.support import make
 from tests.support.cycles import after_pull, balanced, held, totals, two_crms, world
 from tests.support.make import MODEL, NOW, activity, apply_plan, config, contact, crm, work
@@ -538,6 +539,16 @@ def test_W18_why_a_change_was_not_written_is_kept(state):
     hubspot.write = lambda changes, narrow: (Receipt(each.ref, ok=False, moved_to=moved) for each in narrow(changes))
     second = run_cycle(work(state, hubspot, now=NOW + timedelta(minutes=15)))
     assert why_not_written(state, second.run) == {"3": "it is now hubspot:contact:77"}
+
+
+def test_R15_a_record_that_the_look_just_before_a_write_finds_deleted_is_gone_at_once(state):
+    hubspot, _ = two_crms()
+    ada = Ref("hubspot", "contact", "1")
+    after_pull(hubspot, lambda: hubspot.edit(replace(hubspot.records[ada], gone=True)))
+    run_cycle(work(state, hubspot))
+    with state.read() as reading:
+        row = rows_by_ref(reading, [ada])[ada]
+    assert (row["gone"], row["emails"]) == (True, "[]")
 
 
 def test_W18_a_change_of_nothing_but_what_somebody_moved_meanwhile_says_so(state):

@@ -4,8 +4,10 @@ import pytest
 
 from connectors.sandbox.faults import Fault
 from crmsync.errors import ConfigError
+from crmsync.model import Ref
 from crmsync.reporting.status import refused_document
 from crmsync.store import schema
+from crmsync.store.odd_records import update_odd_records
 from tests.support.runs import TOKEN, alone
 
 
@@ -103,6 +105,67 @@ def test_a_lead_that_is_only_not_shown_any_more_is_kept_and_written_once_it_is_s
     runs.sandbox.clock.advance(2 * 86_400)
     runs.run("salesforce")
     assert None not in [runs.scores("salesforce")[each] for each in leads]
+
+
+def test_a_lead_that_is_not_shown_to_a_full_pull_is_kept_and_told_and_forgotten_where_somebody_says_so(runs):
+    runs.run("salesforce")
+    (lead,) = alone(runs, "salesforce", "lead", 1)
+    runs.do("salesforce", "add_activity", who=lead)
+    runs.run("salesforce")
+    before = next(each for each in runs.rows() if each["ref_id"] == lead)
+    did = [each for each in runs.rows(schema.activity) if each["record"] == before["id"]]
+    assert did
+    runs.do("salesforce", "unshare", ids=[lead])
+    result = runs.run("salesforce", full=True, approved=False)
+    row = next(each for each in runs.rows() if each["ref_id"] == lead)
+    assert (row["gone"], row["emails"]) == (False, before["emails"])
+    # Its parent controls who sees them.
+    assert [each for each in runs.rows(schema.activity) if each["record"] == before["id"]] == did
+    (told,) = (each for each in result.problems if "crmsync backfill --yes" in each)
+    assert told.startswith("salesforce: 1 lead ")
+    assert runs.run("salesforce", approved=False).problems == []
+    runs.run("salesforce", full=True, approved=True)
+    row = next(each for each in runs.rows() if each["ref_id"] == lead)
+    assert (row["gone"], row["emails"]) == (True, "[]")
+
+
+@pytest.mark.parametrize(("days", "gone"), [(14, True), (16, False)])
+def test_R15_a_lead_that_was_purged_is_found_gone_as_long_as_salesforce_names_it_and_told_later(runs, days, gone):
+    runs.run("salesforce")
+    (lead,) = alone(runs, "salesforce", "lead", 1)
+    runs.do("salesforce", "delete", id=lead)
+    runs.do("salesforce", "purge")
+    runs.sandbox.clock.advance(days * 86_400)
+    result = runs.run("salesforce", full=True, approved=False)
+    row = next(each for each in runs.rows() if each["ref_id"] == lead)
+    assert (row["gone"], "@" in row["emails"]) == (gone, not gone)
+    assert any("crmsync backfill --yes" in each for each in result.problems) != gone
+
+
+def test_a_record_that_could_not_be_read_and_is_not_shown_by_now_is_kept(runs):
+    runs.run("salesforce")
+    (lead,) = alone(runs, "salesforce", "lead", 1)
+    with runs.state.begin() as writing:
+        update_odd_records(writing, "salesforce", add=[Ref("salesforce", "lead", lead)], drop=())
+    runs.do("salesforce", "unshare", ids=[lead])
+    runs.run("salesforce")
+    row = next(each for each in runs.rows() if each["ref_id"] == lead)
+    assert not row["gone"]
+    assert "@" in row["emails"]
+
+
+def test_a_run_counts_activities_that_came_and_no_word_that_one_is_gone_or_is_none(runs):
+    runs.run("salesforce")
+    (lead,) = alone(runs, "salesforce", "lead", 1)
+    runs.sandbox.clock.advance(7_200)
+    done, _open = (
+        runs.do("salesforce", "add_activity", who=lead, fields={"Status": status})["id"]
+        for status in ("Completed", "Not Started")
+    )
+    assert runs.run("salesforce").crms["salesforce"].activities == 1
+    runs.sandbox.clock.advance(7_200)
+    runs.do("salesforce", "delete", id=done)
+    assert runs.run("salesforce").crms["salesforce"].activities == 0
 
 
 def test_A04_a_crm_that_revoked_its_token_is_skipped_with_the_remedy_and_the_other_goes_on(runs):
@@ -206,3 +269,19 @@ def test_C04_no_secret_is_in_the_state_though_the_crm_repeats_it_in_a_refusal(ru
     runs.state.close()
     for file in tmp_path.glob("state.db*"):
         assert TOKEN.encode() not in file.read_bytes(), file.name
+
+
+def test_R33_what_was_known_of_companies_holds_where_a_portal_has_them_no_more_and_the_rest_goes_on(runs):
+    runs.run("hubspot")
+    fields = {each["ref_id"]: each["fields"] for each in runs.rows()}
+    scores = runs.scores("hubspot")
+    said = {"status": "error", "message": "resource not found"}
+    runs.sandbox.faults.add(Fault(do="answer", vendor="hubspot", path="/companies", status=404, body=said))
+    for each in fields:
+        runs.do("hubspot", "update", id=each, properties={"city": "Turin"})
+    result = runs.run("hubspot", approved=False)
+    assert (result.skipped, result.verdict) == ({}, "partial")
+    assert [each for each in result.problems if "companies" in each] == result.problems
+    assert len(result.problems) == 1
+    assert {each["ref_id"]: each["fields"] for each in runs.rows()} == fields
+    assert runs.scores("hubspot") == scores

@@ -25,6 +25,7 @@ cursors = st.builds(
     Cursor,
     at=st.none() | st.integers(1, 2**50),
     daily=st.integers(0, 2**50),
+    bin=st.integers(0, 2**20),
     start=st.none() | st.integers(1, 2**50),
     walk=st.none() | st.just([]) | st.just([["5", 4, None], ["9", 8, 12]]),
     last=st.text("0123456789", max_size=12),

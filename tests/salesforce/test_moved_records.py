@@ -2,6 +2,7 @@
 
 import pytest
 
+from connectors.sandbox.faults import Fault
 from crmsync.model import Ref
 from tests.support.pages import pulled
 from tests.support.salesforce import by_ref, change, connect, do, live, written
@@ -71,12 +72,40 @@ def test_a_record_that_is_only_not_shown_is_refused_and_not_gone(sandbox, crm, l
     assert read.unseen
 
 
-def test_a_purged_record_cannot_be_told_from_one_that_is_not_shown(sandbox, crm, leads):
+def test_a_purged_record_is_gone_where_salesforce_still_names_it_as_deleted(sandbox, crm, leads):
+    purged, hidden, *others = leads
+    do(sandbox, "delete", id=purged.id)
+    do(sandbox, "purge")
+    do(sandbox, "unshare", ids=[hidden.id])
+    sandbox.clock.advance(60)
+    sandbox.calls.clear()
+    told = written(crm, *(change(ref) for ref in leads))
+    assert [told[ref].gone for ref in leads] == [True, False, *(False for _ in others)]
+    read = by_ref(crm.read([purged, hidden]))
+    assert [(read[ref].gone, read[ref].unseen) for ref in (purged, hidden)] == [(True, False), (True, True)]
+    asked = [each for each in sandbox.calls.of("salesforce") if "/deleted" in each.path]
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize("why", ["long ago", "refused", "without a list", "without ids"])
+def test_a_purged_record_that_salesforce_does_not_name_cannot_be_told_from_one_that_is_not_shown(
+    sandbox, crm, leads, why
+):
     do(sandbox, "delete", id=leads[0].id)
     do(sandbox, "purge")
+    sandbox.clock.advance(16 * 86_400 if why == "long ago" else 60)
+    answers = {
+        "refused": {"status": 400, "body": [{"errorCode": "EXCEEDED_ID_LIMIT", "message": "too many"}]},
+        "without a list": {"status": 200, "body": {"deletedRecords": None}},
+        "without ids": {"status": 200, "body": {"deletedRecords": [None, {"id": 7}, {"id": ""}]}},
+    }
+    if why in answers:
+        sandbox.faults.add(Fault(do="answer", vendor="salesforce", path="/sobjects/Lead/deleted", **answers[why]))
     told = written(crm, change(leads[0]))[leads[0]]
     assert (told.ok, told.gone) == (False, False)
-    assert "full pull" in told.reason
+    assert "crmsync backfill --yes" in told.reason
+    [read] = crm.read([leads[0]])
+    assert read.unseen
 
 
 def test_a_record_that_salesforce_calls_deleted_is_gone_though_nothing_shows_it(sandbox, crm, leads):

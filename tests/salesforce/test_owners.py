@@ -1,6 +1,8 @@
 """Users and queues: who may own what, and an owner who left."""
 
-from tests.support.salesforce import change, do, patches, row, written
+import pytest
+
+from tests.support.salesforce import change, connect, do, patches, row, written
 
 
 def test_owners_are_users_and_lead_queues(sandbox, crm):
@@ -63,3 +65,20 @@ def test_an_unknown_owner_is_refused_without_a_call(sandbox, crm, leads):
     told = written(crm, change(leads[0], owner="005000000000zzzAAA"))[leads[0]]
     assert "no user or queue" in told.reason
     assert not patches(sandbox)
+
+
+@pytest.mark.parametrize("how", [{}, {"listed": True}])
+def test_an_org_whose_users_have_no_type_is_read_and_written_and_says_who_counts(sandbox, crm, leads, how):
+    users = {each.id for each in crm.owners() if each.kind == "user"}
+    do(sandbox, "hide_field", object="User", field="UserType", **how)
+    made = connect(sandbox)
+    made.missing_fields()
+    assert users <= {each.id for each in made.owners() if each.kind == "user"}
+    told = {each for page in made.contacts(None) for each in page.left_out}
+    assert len([each for each in told if "User.UserType" in each and "standard user" in each]) == 1
+    owner = next(each for each in made.owners() if each.kind == "user" and each.active)
+    assert written(made, change(leads[0], score=5, owner=owner.id))[leads[0]].ok
+    checked = made.check() if how else connect(sandbox).check()
+    assert [each for each in checked.problems if "User" in each] == []
+    # What describe shows and only a query refuses is known by what asks for owners.
+    assert len([each for each in checked.notes if "User.UserType" in each]) == (0 if how else 1)

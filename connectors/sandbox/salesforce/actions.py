@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields, replace
 from functools import partial
 from typing import Any
@@ -24,6 +24,7 @@ from connectors.sandbox.salesforce.state import (
 from connectors.sandbox.salesforce.table import ObjectTable
 from connectors.sandbox.salesforce.values import SalesforceRefusal
 from connectors.sandbox.salesforce.writes import (
+    BELOW,
     CHILDREN,
     Hand,
     create_record,
@@ -252,21 +253,29 @@ def _grant(state: OrgState, table: ObjectTable, each: SandboxField) -> None:
 def _unshare(state: OrgState, asked: Mapping[str, Any]) -> dict[str, Any]:
     """Hide the records `ids` from the integration user as sharing does: no query shows them, and a write is refused.
 
-    UNVERIFIED: with which `code`.
+    With them goes what hangs on them, whose access the parent controls. UNVERIFIED: with which `code`.
     """
     code = str(asked.get("code", "INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY"))
     for id_ in asked["ids"]:
-        table, row = find_record(state, id_)
-        table.unshared[table.ids[row]] = code
+        for table, each in _with_children(state, id_):
+            table.unshared[each] = code
     return {"hidden": len(asked["ids"])}
 
 
 def _share(state: OrgState, asked: Mapping[str, Any]) -> dict[str, Any]:
     """Show the records `ids` again; that changes nothing of them."""
     for id_ in asked["ids"]:
-        table, row = find_record(state, id_)
-        table.unshared.pop(table.ids[row], None)
+        for table, each in _with_children(state, id_):
+            table.unshared.pop(each, None)
     return {"shown": len(asked["ids"])}
+
+
+def _with_children(state: OrgState, id_: object) -> Iterator[tuple[ObjectTable, str]]:
+    table, row = find_record(state, id_)
+    yield table, table.ids[row]
+    for child, name in BELOW.get(table.sobject.name, ()):
+        below = state.of(child)
+        yield from ((below, below.ids[each]) for each in below.where(name, [table.ids[row]]))
 
 
 def _add_field(state: OrgState, asked: Mapping[str, Any]) -> dict[str, Any]:

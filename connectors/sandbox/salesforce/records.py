@@ -34,6 +34,8 @@ MAX_ROWS = 200
 """Records in one Collections call."""
 MAX_LOCATORS = 500
 """Results kept at a time; Salesforce keeps them for two days, which a small machine cannot."""
+_DELETE_LOG = 15
+"""Days that the log of deletions reaches back, whatever the recycle bin has."""
 
 
 def hand(call: SalesforceCall) -> Hand:
@@ -394,11 +396,11 @@ def list_changed(state: OrgState, call: SalesforceCall, name: str, what: str) ->
     if what == "updated":
         ids = [table.ids[row] for row in rows if not table.get(row, "IsDeleted")]
         return Answer(200, {"ids": ids, "latestDateCovered": end})
-    gone = [
-        {"deletedDate": table.get(row, "SystemModstamp"), "id": table.ids[row]}
-        for row in rows
-        if table.get(row, "IsDeleted")
-    ]
+    if (state.clock() - datetime.fromisoformat(start)).days >= _DELETE_LOG:
+        raise SalesforceRefusal("INVALID_REPLICATION_DATE", "startDate cannot be more than 15 days ago")
+    deleted = [(table.get(row, "SystemModstamp"), table.ids[row]) for row in rows if table.get(row, "IsDeleted")]
+    deleted += [each for each in table.purged if start <= each[0] < end]
+    gone = [{"deletedDate": at, "id": id_} for at, id_ in deleted]
     return Answer(200, {"deletedRecords": gone, "earliestDateAvailable": start, "latestDateCovered": end})
 
 

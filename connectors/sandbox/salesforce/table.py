@@ -13,7 +13,8 @@ from connectors.sandbox.world import salesforce_id
 class ObjectTable:
     """The records of one object. A row is its position, which only purging moves; an empty column is not kept.
 
-    `unshared` are the ids that sharing does not show to the integration user, with the code of a write's refusal.
+    `unshared` are the ids that sharing does not show to the integration user, with the code of a write's refusal,
+    `purged` the stamps and ids of what the recycle bin no longer has.
     """
 
     def __init__(self, sobject: SObject) -> None:
@@ -23,6 +24,7 @@ class ObjectTable:
         self.columns: dict[str, list[Any]] = {}
         self.next_number = 1
         self.unshared: dict[str, str] = {}
+        self.purged: list[tuple[str, str]] = []
         self._stamped: list[tuple[str, str, int]] | None = None
         self._sorted_ids: list[str] = []
         self._lookups: dict[str, dict[Any, list[int]]] = {}
@@ -94,6 +96,7 @@ class ObjectTable:
         deleted = self.columns.get("IsDeleted", [False] * len(self.ids))
         kept = [row for row, gone in enumerate(deleted) if not gone]
         purged = len(self.ids) - len(kept)
+        self.purged += [(self.get(row, "SystemModstamp"), self.ids[row]) for row, gone in enumerate(deleted) if gone]
         self.ids = [self.ids[row] for row in kept]
         self.columns = {name: [column[row] for row in kept] for name, column in self.columns.items()}
         self.rows = {id_: row for row, id_ in enumerate(self.ids)}

@@ -425,7 +425,7 @@ def delete_record(state: OrgState, table: ObjectTable, row: int, hand: Hand) -> 
         _check_lock(state, table, row)
     table.set(row, "IsDeleted", True)
     _stamp(state, table, row, hand.user)
-    for child, name in _BELOW.get(table.sobject.name, ()):
+    for child, name in BELOW.get(table.sobject.name, ()):
         below = state.of(child)
         for each in below.where(name, [table.ids[row]]):
             below.set(each, "IsDeleted", True)
@@ -438,7 +438,7 @@ def restore_record(state: OrgState, table: ObjectTable, row: int) -> None:
     """Take a record back from the recycle bin, and what went there with it."""
     went = table.get(row, "SystemModstamp")
     places = [(table, row)]
-    for child, name in _BELOW.get(table.sobject.name, ()):
+    for child, name in BELOW.get(table.sobject.name, ()):
         below = state.of(child)
         found = below.where(name, [table.ids[row]])
         places += [(below, each) for each in found if below.get(each, "SystemModstamp") == went]
@@ -453,7 +453,7 @@ CHILDREN = (
 )
 """What hangs on a lead or contact."""
 
-_BELOW = {
+BELOW = {
     "Lead": CHILDREN,
     "Contact": CHILDREN,
     "Opportunity": (("OpportunityContactRole", "OpportunityId"), ("OpportunityHistory", "OpportunityId")),

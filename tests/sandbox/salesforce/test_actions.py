@@ -171,6 +171,14 @@ def test_sharing_hides_a_record_from_reading_and_writing(sf, do):
     assert sf.query(f"SELECT SystemModstamp FROM Lead WHERE Id = '{LEAD}'")["records"][0]["SystemModstamp"] >= stamp
 
 
+def test_what_hangs_on_a_record_is_hidden_and_shown_with_it(sf, do):
+    task = do("add_activity", who=LEAD)["id"]
+    for action, shown in (("unshare", 0), ("share", 1)):
+        do(action, ids=[LEAD])
+        for every in (False, True):
+            assert len(sf.query(f"SELECT Id FROM Task WHERE Id = '{task}'", include_deleted=every)["records"]) == shown
+
+
 def test_locks(sf, do):
     do("lock_rows", ids=[LEAD], times=2)
     codes = [patch(sf, {"id": LEAD, "Title": "x"})[0] for _ in range(3)]
