@@ -160,6 +160,13 @@ class Match(Table):
             raise ValueError("write a text, a number, true or false")
         return value
 
+    @field_validator("in_", mode="before")
+    @classmethod
+    def _no_switch(cls, value: Any) -> Any:
+        if isinstance(value, list) and any(isinstance(each, bool) for each in value):
+            raise ValueError("true and false do not go into a list; write is = true or is = false in place of it")
+        return value
+
     @field_validator("exists", "missing", mode="before")
     @classmethod
     def _true(cls, value: Any, info: ValidationInfo) -> Any:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
+import types
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple, get_args, get_origin
+from typing import Any, NamedTuple, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
-
-from crmsync.config.tables import split_type
 
 Loc = tuple[str | int, ...]
 
@@ -25,18 +24,22 @@ class Mistake(NamedTuple):
 
 
 class MistakesError(ValueError):
-    """What is wrong between several tables, each with its place: for validators to raise."""
+    """What is wrong in several places, for validators to raise; between tables the sentences name the place."""
 
-    def __init__(self, found: Iterable[Mistake]) -> None:
-        self.found = [each._replace(itself=True) for each in found]
+    def __init__(self, found: Iterable[Mistake], *, itself: bool = True) -> None:
+        self.found = [each._replace(itself=itself) for each in found]
         super().__init__("\n".join(each.said for each in self.found))
 
 
-def raise_mistakes(found: Iterable[Mistake]) -> None:
+def raise_mistakes(found: Iterable[Mistake], *, itself: bool = True) -> None:
     """Raise `MistakesError` where there are any."""
     if mistakes := list(found):
-        raise MistakesError(mistakes)
+        raise MistakesError(mistakes, itself=itself)
 
+
+WRITE_DATE = "write a date, for example 2026-11-21"
+
+WRITE_TIME = "write the time with its time zone, for example 2026-11-21T12:00:00Z"
 
 _PLAIN = {
     "missing": "this key is missing",
@@ -53,8 +56,8 @@ _PLAIN = {
     "dict_type": "write a table, for example { … }",
     "model_type": "write a table, for example { … }",
     "model_attributes_type": "write a table, for example { … }",
-    "date_type": "write a date, for example 2026-11-21",
-    "date_from_datetime_parsing": "write a date, for example 2026-11-21",
+    **dict.fromkeys(("date_type", "date_from_datetime_parsing", "date_from_datetime_inexact"), WRITE_DATE),
+    **dict.fromkeys(("datetime_type", "datetime_parsing", "datetime_from_date_parsing"), WRITE_TIME),
     "tuple_type": "write two numbers in brackets, for example [50, 200]",
 }
 
@@ -180,6 +183,15 @@ def _annotation(model: type[BaseModel], loc: Loc) -> Any:
     for part in loc:
         at = next((found for each in split_type(at) if (found := _within(each, part)) is not None), None)
     return at
+
+
+def split_type(annotation: Any) -> list[Any]:
+    """The types that a value may have: the parts of a union, without what annotates them."""
+    if get_origin(annotation) in (Union, types.UnionType):
+        return [each for part in get_args(annotation) for each in split_type(part)]
+    if hasattr(annotation, "__metadata__"):
+        return split_type(annotation.__origin__)
+    return [annotation]
 
 
 def _within(annotation: Any, part: str | int) -> Any:

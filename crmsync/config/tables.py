@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import types
-from collections.abc import Mapping
-from datetime import timedelta
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime, timedelta
 from functools import cached_property
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -19,6 +18,7 @@ from pydantic import (
     field_validator,
 )
 
+from crmsync.config.mistakes import WRITE_DATE, WRITE_TIME, Loc, Mistake, raise_mistakes, split_type
 from crmsync.counts import count_of
 from crmsync.model import Scalar
 
@@ -34,22 +34,33 @@ class Table(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _number_is_no_switch(cls, value: Any, info: ValidationInfo) -> Any:
-        if isinstance(value, bool) and info.field_name in cls.model_fields:
-            wanted = split_type(cls.model_fields[info.field_name].annotation)
-            # As 1 it would be a share of everything, and so no limit at all.
-            if (int in wanted or float in wanted) and bool not in wanted:
-                raise ValueError("write a number, and not true or false")
+    def _is_not_misread(cls, value: Any, info: ValidationInfo) -> Any:
+        if info.field_name in cls.model_fields:
+            raise_mistakes(find_misread(value, cls.model_fields[info.field_name].annotation), itself=False)
         return value
 
 
-def split_type(annotation: Any) -> list[Any]:
-    """The types that a value may have: the parts of a union, without what annotates them."""
-    if get_origin(annotation) in (Union, types.UnionType):
-        return [each for part in get_args(annotation) for each in split_type(part)]
-    if hasattr(annotation, "__metadata__"):
-        return split_type(annotation.__origin__)
-    return [annotation]
+def find_misread(value: Any, annotation: Any, loc: Loc = ()) -> Iterator[Mistake]:
+    """What pydantic would read as something else, at any depth: `true` as 1, and a number as seconds since 1970.
+
+    As 1 it would be a share of everything, and so no limit at all.
+    """
+    if not isinstance(value, int | float | Mapping | list):
+        return
+    kinds = split_type(annotation)
+    if isinstance(value, Mapping | list):
+        pairs = value.items() if isinstance(value, Mapping) else enumerate(value)
+        holders = (dict,) if isinstance(value, Mapping) else (list, tuple)
+        inner = [get_args(kind)[holders == (dict,)] for kind in kinds if get_origin(kind) in holders]
+        for key, each in pairs:
+            for kind in inner:
+                yield from find_misread(each, kind, (*loc, key))
+    elif isinstance(value, bool) and not {int, float}.isdisjoint(kinds) and {bool, str}.isdisjoint(kinds):
+        yield Mistake(loc, "write a number, and not true or false")
+    elif date in kinds:
+        yield Mistake(loc, WRITE_DATE)
+    elif datetime in kinds:
+        yield Mistake(loc, WRITE_TIME)
 
 
 def read_duration(value: Any) -> timedelta:
