@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Annotated, Any, Literal
@@ -122,8 +123,12 @@ class Member(Table):
     @field_validator("email")
     @classmethod
     def _address(cls, value: str) -> str:
-        if "@" not in value:
-            raise ValueError(f"{value!r}: write an e-mail address")
+        if "@" not in value or value.startswith(QUEUE):
+            queue = f'"{_as_queue(value)}"'
+            raise ValueError(
+                f"{value!r} is not the e-mail address of a user; a queue cannot be a member: if one is meant, write "
+                f"to = {queue} in a route, or fallback = {queue} in the pool"
+            )
         return value.strip()
 
     @field_validator("timezone")
@@ -317,5 +322,13 @@ def _lost(to: str, pools: Mapping[str, OwnerPool], others: Sequence[str]) -> str
     if to in pools or to in others or "@" in to or (to.startswith(QUEUE) and to.removeprefix(QUEUE).strip()):
         return ""
     known = [*pools, *others]
-    written = f"write a pool, an address, {QUEUE}NAME, or one of: {', '.join(known) or 'no pool yet'}"
+    queue = f'"{_as_queue(to)}"' if to.removeprefix(QUEUE).strip() else f"{QUEUE}NAME"
+    written = f"write a pool, an address, {queue} for a queue, or one of: {', '.join(known) or 'no pool yet'}"
+    if re.match(r"(?i)queue\s*:\s*\S", to):
+        return f"there is no {to!r}; did you mean {_as_queue(to)!r}?"
     return f"there is no {to!r}; {suggest_name(to, known, written)}"
+
+
+def _as_queue(written: str) -> str:
+    """How a queue is written that somebody named in another way: `Queue: Inbound` → `queue:Inbound`."""
+    return QUEUE + re.sub(r"(?i)^\s*queue\s*:", "", written).strip()

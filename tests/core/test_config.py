@@ -143,6 +143,19 @@ bands = 3
             "[[route]] a: it leads to a track, which takes nobody away from an owner; remove reassign",
         ),
         ('[[route]]\nname = "a"\nto = "queue: "', "[[route]] a: there is no 'queue: '; write a pool, an address"),
+        (
+            '[[route]]\nname = "a"\nto = "Inbound Queue"',
+            "[[route]] a: there is no 'Inbound Queue'; write a pool, an address, \"queue:Inbound Queue\" for a queue",
+        ),
+        ('[[route]]\nname = "a"\nto = "Queue: Inbound"', "there is no 'Queue: Inbound'; did you mean 'queue:Inbound'?"),
+        *(
+            (
+                f'[[owner_pool]]\nname = "x"\nmembers = ["ann@a.example", "{member}"]',
+                f"{member!r} is not the e-mail address of a user; a queue cannot be a member: if one is meant, write "
+                f'to = "queue:{name}" in a route, or fallback = "queue:{name}" in the pool',
+            )
+            for member, name in (("Inbound Queue", "Inbound Queue"), ("queue:in@bound", "in@bound"))
+        ),
         ('[exclude]\ndomains = ["*.a.example"]', "'*.a.example': write a domain, for example rival.example"),
         ('[[owner_pool]]\nname = "x"\nmembers = ["ann@a.example"]\nwait = "2h"', "wait needs fallback"),
         ('[[stage]]\nname = "a"\nvalues = {}\nrecycle = "b"', "recycle and cool_down need exit"),
