@@ -22,6 +22,7 @@ from crmsync.config.mistakes import Mistake
 from crmsync.config.model import RULE_TABLES, selections_of_rule
 from crmsync.config.rules import Behavior
 from crmsync.config.settings import attributes_of, flat_values, kinds_of
+from crmsync.config.tables import spelled_duration
 from crmsync.config.template import INSTANCE_URL
 from crmsync.connector import DescribedField, FieldCatalog, FieldMap, MissingField, Stop
 from crmsync.counts import count_of
@@ -136,7 +137,7 @@ def _lint_attributes(config: Config) -> Iterator[Finding]:
 
 
 def _lint_counts(config: Config) -> Iterator[Finding]:
-    """Counts of accounts that nothing brings anything for, or that nobody asks for."""
+    """Counts of accounts that nothing brings anything for, that nobody asks for, or that are not foreseen."""
     known = kinds_of(config)
     asked = config.used_fields() | {name for _loc, each in config.placed_decisions() for name in each.fields()}
     for field, count in sorted(config.account_counts().items()):
@@ -145,6 +146,11 @@ def _lint_counts(config: Config) -> Iterator[Finding]:
             yield Finding("error", f"{said}; the types are {', '.join(sorted(known))}")
         if field not in asked:
             yield Finding("note", f"nothing asks for {field}; remove it from [account.counts], or write a rule")
+        foreseen = [name for name in ("until", "next") if name in config.write.fields]
+        if foreseen and count.window and field in config.used_fields():
+            said = f"[write.fields] {' and '.join(foreseen)}: what is foreseen goes by today's {field}"
+            leaving = f"what is older than {spelled_duration(count.window)} leaves that count day by day"
+            yield Finding("note", f"{said}, although {leaving}")
 
 
 def _lint_start(config: Config) -> Iterator[Finding]:

@@ -618,6 +618,35 @@ nurture = {}
 )
 
 
+NURTURE = "lead such people to a track with a [[route]], which may ask for it: they keep their score and get no owner"
+
+
+@pytest.mark.parametrize("fields", ['[fields]\ntitle = { hubspot = "jobtitle" }\n', ""], ids=["fields", "none"])
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [
+        ("account.pages", NURTURE),
+        ("account.pagse", NURTURE),
+        ("account.owner", NURTURE),
+        ("band", NURTURE),
+        ("account.name", "list the domains of the company in domains, or map its name in [fields]"),
+        ("source", "map a field that says it in [fields] and ask for that"),
+    ],
+)
+def test_who_excludes_by_what_is_known_later_is_told_what_to_do_instead(write, fields, name, instead):
+    counts = '[account.counts.pages]\non = "page_viewed"\nwindow = "30d"\n'
+    exclude = f'[exclude]\nwhen = {{ field = "{name}", gte = 3 }}\n'
+    (only,) = told(write(f"[hubspot]\n[bands]\ncold = 0\n{fields}{counts}{exclude}"))
+    assert f"[exclude] comes before accounts, scores and owners, so that it cannot ask for {name!r}; {instead}" in only
+
+
+def test_a_rule_about_a_field_is_refused_also_where_the_file_maps_none(write):
+    (only,) = told(
+        write('[hubspot]\n[bands]\ncold = 0\n[[fit]]\nname = "A"\npoints = 1\nwhen = { field = "title", is = "x" }')
+    )
+    assert only == "line 7: a rule uses the field 'title', which is not in [fields]; add it there, or correct the rule"
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
@@ -639,7 +668,7 @@ nurture = {}
         ('name = "sales"', 'name = "sales"\nfallback = "sales"', "the fallback is the pool itself"),
         ('name = "sales"', 'name = "sales"\naway_lead = "12h"', "write whole working days"),
         ("[tracks]", '[exclude]\naddresses = ["acme.example"]\n[tracks]', "'acme.example' is not an e-mail address"),
-        ("[tracks]", '[exclude]\nwhen = { field = "score", lt = 1 }\n[tracks]', "[exclude] comes before scores"),
+        ("[tracks]", '[exclude]\nwhen = { field = "score", lt = 1 }\n[tracks]', "[exclude] comes before accounts, scores"),
         (
             'name = "lead"',
             'name = "lead"\nenter = { field = "score", gt = 1 }\nexit = { field = "score", gt = 1 }',
