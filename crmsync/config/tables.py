@@ -22,6 +22,9 @@ from crmsync.config.mistakes import WRITE_DATE, WRITE_TIME, Loc, Mistake, raise_
 from crmsync.counts import count_of
 from crmsync.model import Scalar
 
+DURATION = r"\s*(\d+)\s*([smhdw])\s*"
+"""How a length of time is written: a whole number and a unit."""
+
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -67,7 +70,7 @@ def read_duration(value: Any) -> timedelta:
     """A length of time as it is written in the config. Raises `ValueError` with what to write."""
     if isinstance(value, timedelta):
         return value
-    found = re.fullmatch(r"\s*(\d+)\s*([smhdw])\s*", value) if isinstance(value, str) else None
+    found = re.fullmatch(DURATION, value) if isinstance(value, str) else None
     if not found:
         raise ValueError(_meant_duration(value) or _DURATION)
     try:
@@ -93,7 +96,7 @@ def _meant_duration(value: Any) -> str:
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return f'write the unit, too, in quotes, for example "{value}d" for {count_of(value, "day")}'
     found = re.fullmatch(r"\s*(\d+)\s*([a-z]+?)s?\.?\s*", value.lower()) if isinstance(value, str) else None
-    if isinstance(value, str) and re.fullmatch(r"\s*-\s*\d+\s*[smhdw]\s*", value):
+    if isinstance(value, str) and re.fullmatch(rf"\s*-{DURATION}", value):
         return f'a length of time has no minus; write "{value.strip(" -")}"'
     if not found:
         return ""
@@ -118,7 +121,7 @@ Duration = Annotated[
     timedelta,
     BeforeValidator(read_duration),
     PlainSerializer(spelled_duration, return_type=str),
-    WithJsonSchema({"type": "string", "pattern": r"^\s*\d+\s*[smhdw]\s*$", "examples": ["15m", "30d"]}),
+    WithJsonSchema({"type": "string", "pattern": f"^{DURATION}$", "examples": ["15m", "30d"]}),
 ]
 """A length of time, written "15m", "36h", "30d" or "2w"."""
 

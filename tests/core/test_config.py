@@ -668,7 +668,7 @@ def test_a_rule_about_a_field_is_refused_also_where_the_file_maps_none(write):
         ('name = "sales"', 'name = "sales"\nfallback = "sales"', "the fallback is the pool itself"),
         ('name = "sales"', 'name = "sales"\naway_lead = "12h"', "write whole working days"),
         ("[tracks]", '[exclude]\naddresses = ["acme.example"]\n[tracks]', "'acme.example' is not an e-mail address"),
-        ("[tracks]", '[exclude]\nwhen = { field = "score", lt = 1 }\n[tracks]', "[exclude] comes before accounts, scores"),
+        ("[tracks]", '[exclude]\nwhen = { field = "score", lt = 1 }\n[tracks]', "[exclude] comes before accounts"),
         (
             'name = "lead"',
             'name = "lead"\nenter = { field = "score", gt = 1 }\nexit = { field = "score", gt = 1 }',
