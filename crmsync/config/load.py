@@ -21,6 +21,7 @@ from crmsync.config.mistakes import Mistake, describe_mistakes, find_mistakes
 from crmsync.config.model import Model
 from crmsync.config.settings import ENV_PREFIX, Config, config_class, connectors
 from crmsync.config.syntax import describe_syntax_error
+from crmsync.config.tables import read_decimal
 from crmsync.config.web import Web
 from crmsync.config.worker import State
 from crmsync.errors import ConfigError
@@ -251,7 +252,7 @@ def _read(path: Path) -> str:
 
 def _parse(text: str, path: Path) -> dict[str, Any]:
     try:
-        given = tomllib.loads(text)
+        given = tomllib.loads(text, parse_float=read_decimal)
         if _is_deep(given):
             raise RecursionError
         return given

@@ -25,6 +25,7 @@ from crmsync.config.deciding import (
     COLLEAGUE_OWNER,
     DECIDED_FIELDS,
     Exclude,
+    FieldPerCrm,
     FieldSpelling,
     Lifecycle,
     OwnerPool,
@@ -103,7 +104,7 @@ class Config(Model, BaseSettings):
     secrets: str | None = None
     state: State = State()
     schedule: Schedule = Schedule()
-    fields: dict[str, dict[str, FieldSpelling]] = {}
+    fields: dict[str, FieldPerCrm] = {}
     stage: list[Stage] = []
     owner_pool: list[OwnerPool] = []
     route: list[Route] = []

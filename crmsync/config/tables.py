@@ -43,8 +43,20 @@ class Table(BaseModel):
         return value
 
 
+class DottedNumber(float):
+    """A number that is written with a point before three digits, the last of them a 0: `1.000`, `2.500`."""
+
+
+_DOTTED = re.compile(r"[+-]?[1-9]\d{0,2}\.\d\d0")
+
+
+def read_decimal(written: str) -> float:
+    """A number of the file that has a point in it."""
+    return DottedNumber(written) if _DOTTED.fullmatch(written) else float(written)
+
+
 def find_misread(value: Any, annotation: Any, loc: Loc = ()) -> Iterator[Mistake]:
-    """What pydantic would read as something else, at any depth: `true` as 1, and a number as seconds since 1970.
+    """What would be read as something else, at any depth: `true` as 1, 1.000 too, and a number as seconds since 1970.
 
     As 1 it would be a share of everything, and so no limit at all.
     """
@@ -58,6 +70,8 @@ def find_misread(value: Any, annotation: Any, loc: Loc = ()) -> Iterator[Mistake
         for key, each in pairs:
             for kind in inner:
                 yield from find_misread(each, kind, (*loc, key))
+    elif isinstance(value, DottedNumber):
+        yield Mistake(loc, f"this may mean {1000 * value:.0f} or {value:g}; write the one that is meant")
     elif isinstance(value, bool) and not {int, float}.isdisjoint(kinds) and {bool, str}.isdisjoint(kinds):
         yield Mistake(loc, "write a number, and not true or false")
     elif date in kinds:

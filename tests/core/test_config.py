@@ -618,6 +618,41 @@ nurture = {}
 )
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            '[[owner_pool]]\nname = "x"\nmembers = ["Ann <ann@a.example>"]',
+            "'Ann <ann@a.example>': write one address alone, for example ann@acme.example",
+        ),
+        (
+            '[[owner_pool]]\nname = "x"\nmembers = ["ann@a.example, bob@a.example"]',
+            "'ann@a.example, bob@a.example': write one address alone, for example ann@acme.example",
+        ),
+        (
+            '[[route]]\nname = "a"\nto = "ann@a.example, bob@a.example"',
+            "[[route]] a: 'ann@a.example, bob@a.example': write one address alone, for example ann@acme.example",
+        ),
+        ('[exclude]\naddresses = ["<ann@a.example>"]', "'<ann@a.example>': write one address alone"),
+        ('[write]\nunassigned_users = ["Import User"]', "'Import User': write one address alone"),
+        (
+            '[fields]\ntitle = "jobtitle"',
+            'fields → title: write the name in each CRM, for example { hubspot = "jobtitle" }',
+        ),
+        ('[write.fields]\nscore = "s"', 'score: write the name in each CRM, for example { hubspot = "s" }'),
+        ('[[stage]]\nname = "a"\nvalues = "l"', 'values: write the name in each CRM, for example { hubspot = "l" }'),
+        ('[compare]\nscore = "old"', 'score: write the name in each CRM, for example { hubspot = "old" }'),
+        (
+            '[feedback]\nfield = "f"\n[feedback.tags]\n"not a fit" = "disqualify"',
+            'feedback → field: write the name in each CRM, for example { hubspot = "f" }',
+        ),
+    ],
+)
+def test_an_address_and_a_mapping_in_another_shape_are_answered_with_the_right_one(write, text, said):
+    (only,) = told(write(f"[bands]\ncold = 0\n{text}\n"))
+    assert said in only
+
+
 NURTURE = "lead such people to a track with a [[route]], which may ask for it: they keep their score and get no owner"
 
 

@@ -6,7 +6,7 @@ from typing import Literal, get_args, get_origin
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from crmsync.config import config_class
+from crmsync.config import config_class, load
 from crmsync.config.mistakes import find_mistakes, split_type
 from tests.support.commands import crmsync
 
@@ -70,6 +70,31 @@ def test_true_is_refused_where_a_number_or_a_date_belongs(loc, given):
     said = [each.said for each in found if each.loc in (loc, loc[:-1])]
     assert len(said) == 1, found
     assert "write " in said[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "many", "few"),
+    [
+        ("[guard]\nfirst_run = 1.000", "guard → first_run", 1000, 1),
+        ("[[fit]]\nname = 'F'\npoints = 1\nwhen = { field = 'email', gte = 2.500 }", 'fit "F" → when → gte', 2500, 2.5),
+        ("[grades]\nA = 1.250", "grades → A", 1250, 1.25),
+        ("[bands]\nmql = 1.000", "bands → mql", 1000, 1),
+    ],
+)
+def test_a_point_between_thousands_is_not_taken_for_a_decimal_one(tmp_path, text, key, many, few):
+    path = tmp_path / "crmsync.toml"
+    path.write_text(text)
+    ended = crmsync("check", "--config", path, "--json")
+    assert ended.code == 2
+    (said,) = ended.json["problems"]
+    assert said.endswith(f"{key}: this may mean {many} or {few:g}; write the one that is meant")
+
+
+@pytest.mark.parametrize("written", ["0.125", "1.125", "10.5", "1000.0", "1.0", "0.250"])
+def test_other_decimals_are_read_as_they_are(tmp_path, written):
+    path = tmp_path / "crmsync.toml"
+    path.write_text(f"[weights]\nfit = {written}\n" if float(written) < 100 else f"[bands]\na = {written}\n")
+    assert load(path)
 
 
 NESTED = """
