@@ -89,9 +89,18 @@ SYNONYMS = {
     **dict.fromkeys(("score", "weight", "value_points"), "points"),
     **dict.fromkeys(("title", "label"), "name"),
     **dict.fromkeys(("condition", "if", "where", "filter"), "when"),
+    **dict.fromkeys(("and", "all_of"), "all"),
+    "or": "any",
+    "pool": "to",
     **dict.fromkeys(("event", "activity", "type", "kind", "activities"), "on"),
 }
 """Words that people write for a key, where it exists and theirs does not."""
+
+_NEGATED = {
+    **dict.fromkeys(("is_not", "not_is", "isnt", "not_equal", "not_equals", "ne", "neq"), "is"),
+    **dict.fromkeys(("not_in", "in_not", "none_of"), "in"),
+}
+"""Words for the contrary of a key, which has none of its own."""
 
 MOST_KEYS = 36
 """So many keys of a table are listed at most where somebody wrote another one."""
@@ -133,8 +142,12 @@ def find_mistakes(errors: Iterable[ErrorDetails], model: type[BaseModel]) -> lis
 def _words(error: ErrorDetails, loc: Loc, model: type[BaseModel]) -> str:
     kind, said = error["type"], error["msg"]
     if kind == "extra_forbidden":
+        if (asked := _NEGATED.get(str(loc[-1]))) and asked in _keys(_annotation(model, loc[:-1])):
+            return f'this key does not exist; write not = {{ field = "…", {asked} = … }}'
         if meant := _find_meant(loc, model):
             return f"this key does not exist; did you mean {meant!r}?"
+        if home := _find_home(loc, model):
+            return f"this key belongs {home}"
         keys = _keys(_annotation(model, loc[:-1]))
         listed = f"; the keys here are {', '.join(keys)}" if 0 < len(keys) <= MOST_KEYS and len(loc) > 1 else ""
         return f"this key does not exist{listed}"
@@ -159,6 +172,25 @@ def _find_meant(loc: Loc, model: type[BaseModel]) -> str:
     if wrong.lower() in SYNONYMS and SYNONYMS[wrong.lower()] in keys:
         return SYNONYMS[wrong.lower()]
     return near[0] if near else ""
+
+
+def _find_home(loc: Loc, model: type[BaseModel]) -> str:
+    """Where a key belongs that stands below a header it is nothing of; `""` where that is not sure.
+
+    Whoever adds a key at the end of the file adds it to the last table.
+    """
+    if len(loc) < 2:
+        return ""
+    homes = [name for name, info in model.model_fields.items() if loc[-1] in _own_keys(info.annotation)]
+    if len(homes) == 1 and homes[0] != loc[0]:
+        return f"below [{homes[0]}]; below a header stands what is its own"
+    is_plain = loc[-1] in model.model_fields and not _keys(model.model_fields[str(loc[-1])].annotation)
+    return "at the top of the file, before the first header" if is_plain and not homes else ""
+
+
+def _own_keys(annotation: Any) -> list[str]:
+    """The keys of a table that the file has once."""
+    return [] if get_origin(annotation) in (list, dict) else _keys(annotation)
 
 
 def _is_share(model: type[BaseModel], loc: Loc) -> bool:

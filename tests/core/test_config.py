@@ -653,6 +653,45 @@ def test_an_address_and_a_mapping_in_another_shape_are_answered_with_the_right_o
     assert said in only
 
 
+ONE = '[[fit]]\nname = "A"\npoints = 1\nwhen = {}'
+NOT_SO = 'this key does not exist; write not = {{ field = "…", {} = … }}'
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (ONE.format("{ and = [] }"), "when → and: this key does not exist; did you mean 'all'?"),
+        (ONE.format("{ or = [] }"), "when → or: this key does not exist; did you mean 'any'?"),
+        (ONE.format('{ field = "email", is_not = "x" }'), f"when → is_not: {NOT_SO.format('is')}"),
+        (ONE.format('{ field = "email", not_in = ["x"] }'), f"when → not_in: {NOT_SO.format('in')}"),
+        (
+            ONE.format('[{ field = "email", is = "x" }]'),
+            'fit "A" → when: write { all = […] } where all of these must hold, or { any = […] } where one is enough',
+        ),
+        (ONE.format('"x"'), 'when: write a question, for example { field = "title", contains = "…" }'),
+        (
+            '[[behavior]]\nname = "B"\npoints = 1\non = "page_viewed"\nwhere = "/pricing"',
+            'where: write which attribute, for example { url = { contains = "/pricing" } }',
+        ),
+        (
+            '[[stage]]\nname = "a"\nvalues = { hubspot = "a" }\n\ntimezone = "Europe/Berlin"',
+            'line 7: stage "a" → timezone: this key belongs below [schedule]; below a header stands what is its own',
+        ),
+        (
+            '[[stage]]\nname = "a"\nvalues = { hubspot = "a" }\nlog = "json"',
+            'stage "a" → log: this key belongs at the top of the file, before the first header',
+        ),
+        (
+            '[[route]]\nname = "a"\npool = "ann@a.example"',
+            "route \"a\" → pool: this key does not exist; did you mean 'to'?",
+        ),
+    ],
+)
+def test_what_is_asked_or_placed_in_another_way_is_answered_with_the_right_one(write, text, said):
+    (only,) = told(write(f"[bands]\ncold = 0\n{text}\n"))
+    assert said in only
+
+
 NURTURE = "lead such people to a track with a [[route]], which may ask for it: they keep their score and get no owner"
 
 
