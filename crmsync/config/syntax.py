@@ -168,6 +168,18 @@ LIKELY: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
         lambda found: f'a text needs quotes: "{found[1]}"',
     ),
     (
+        re.compile(rf"{_IN_TEXT}=\s*(\d+\s*[smhdw])\s*(?:$|[,\]}}])"),
+        lambda found: f'a length of time needs quotes: "{found[1]}"',
+    ),
+    (
+        re.compile(rf"{_IN_TEXT}(,)\s*\}}"),
+        _text("a table in { } has no comma behind its last key"),
+    ),
+    (
+        re.compile(r"^[^=#]*=\s*(\"[^\"]*\"[^\s,#\]}\"=][^\"=]*\")"),
+        _text("write a text with quotes in it in single quotes: '…'"),
+    ),
+    (
         re.compile(rf"{_IN_TEXT}(;)\s*$"),
         _text("a line ends without a semicolon"),
     ),

@@ -692,6 +692,14 @@ def test_what_is_asked_or_placed_in_another_way_is_answered_with_the_right_one(w
     assert said in only
 
 
+def test_a_table_in_capitals_is_refused_and_no_secret_gets_in_by_it(write):
+    text = f'[HubSpot]\ntoken = "{CANARY}"\n[bands]\ncold = 0\n[[FIT]]\nname = "A"\n'
+    assert told(write(text)) == [
+        "line 1: HubSpot: this key does not exist; write it in small letters: hubspot",
+        "line 5: FIT: this key does not exist; write it in small letters: fit",
+    ]
+
+
 NURTURE = "lead such people to a track with a [[route]], which may ask for it: they keep their score and get no owner"
 
 

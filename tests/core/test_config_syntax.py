@@ -54,6 +54,10 @@ CASES = [
     ("thousands with a comma", "first_run = 1,000", 1, 13, "write the number without separators: 1000"),
     ("millions with points", "first_run = 1.000.000", 1, 13, "write the number without separators: 1000000"),
     ("a decimal comma", "points = 7,5", 1, 10, "write a decimal point: 7.5"),
+    ("a comma behind the last key", 'when = { field = "a", }', 1, 21, "has no comma behind its last key"),
+    ("quotes in a text", 'name = "Head of "Sales" West"', 1, 8, "write a text with quotes in it in single quotes: '…'"),
+    ("a length of time without quotes", "window = 60d", 1, 10, 'a length of time needs quotes: "60d"'),
+    ("the same in a table", "decay = { half_life = 30d }", 1, 23, 'a length of time needs quotes: "30d"'),
     ("a semicolon", "points = 25;", 1, 12, "a line ends without a semicolon"),
     ("two keys on a line", "points = 25 cap = 30", 1, None, "something stands behind the value"),
 ]
