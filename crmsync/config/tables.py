@@ -60,15 +60,14 @@ def find_misread(value: Any, annotation: Any, loc: Loc = ()) -> Iterator[Mistake
 
     As 1 it would be a share of everything, and so no limit at all.
     """
-    if not isinstance(value, int | float | Mapping | list):
+    if not isinstance(value, (int, float, dict, list)):
         return
     kinds = split_type(annotation)
-    if isinstance(value, Mapping | list):
-        pairs = value.items() if isinstance(value, Mapping) else enumerate(value)
-        holders = (dict,) if isinstance(value, Mapping) else (list, tuple)
-        inner = [get_args(kind)[holders == (dict,)] for kind in kinds if get_origin(kind) in holders]
-        for key, each in pairs:
-            for kind in inner:
+    if isinstance(value, (dict, list)):
+        pairs = value.items() if isinstance(value, dict) else enumerate(value)
+        inner = [_element_type(kind, type(value)) for kind in kinds]
+        for kind in (each for each in inner if each is not None):
+            for key, each in pairs:
                 yield from find_misread(each, kind, (*loc, key))
     elif isinstance(value, DottedNumber):
         yield Mistake(loc, f"this may mean {1000 * value:.0f} or {value:g}; write the one that is meant")
@@ -78,6 +77,13 @@ def find_misread(value: Any, annotation: Any, loc: Loc = ()) -> Iterator[Mistake
         yield Mistake(loc, WRITE_DATE)
     elif datetime in kinds:
         yield Mistake(loc, WRITE_TIME)
+
+
+def _element_type(kind: Any, holder: type) -> Any:
+    """The type of what a table or list holds; `None` where this kind of value is another one."""
+    if holder is dict:
+        return get_args(kind)[1] if get_origin(kind) is dict else None
+    return get_args(kind)[0] if get_origin(kind) in (list, tuple) else None
 
 
 def read_duration(value: Any) -> timedelta:
