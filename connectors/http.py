@@ -308,3 +308,10 @@ def checked_address(url: str, suffixes: tuple[str, ...]) -> str:
     if not any(host == suffix or host.endswith("." + suffix) for suffix in suffixes):
         raise ValueError(f"the host must be {' or '.join('*.' + suffix for suffix in suffixes)}, not {host!r}")
     return f"https://{parts.netloc}"
+
+
+def refuse_repeat(seen: set[T], token: T, refusal: Exception) -> None:
+    """Remember what a page is asked with. Raises the refusal where it was: pages that lead round have no end."""
+    if token in seen:
+        raise refusal
+    seen.add(token)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import stat
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -16,23 +16,24 @@ from sqlalchemy import Connection
 from crmsync.bootstrap import connect_one, existing_state
 from crmsync.columns import Columns
 from crmsync.config import Config, config_of, connectors, secret_files, unused_variables
-from crmsync.config.deciding import QUEUE
 from crmsync.config.events import EventSource
 from crmsync.config.load import place_mistakes
-from crmsync.config.mistakes import Loc, Mistake
+from crmsync.config.mistakes import Mistake
 from crmsync.config.model import RULE_TABLES, selections_of_rule
 from crmsync.config.rules import Behavior
 from crmsync.config.settings import attributes_of, flat_values, kinds_of
+from crmsync.config.tables import spelled_duration
 from crmsync.config.template import INSTANCE_URL
 from crmsync.connector import DescribedField, FieldCatalog, FieldMap, MissingField, Stop
 from crmsync.counts import count_of
 from crmsync.errors import ConfigError, StateOutdated, Unavailable
 from crmsync.events.source import check_source
 from crmsync.identity.matching import normal_email
-from crmsync.lint import Finding, lint_fields, lint_model, lint_with_data
+from crmsync.lint import Finding, lint_fields, lint_model, lint_owners, lint_with_data
+from crmsync.lint.owner_checks import assigns_owners, describe_members, list_members, names_users, routed_pools
 from crmsync.planning.people_columns import read_holds, read_people_columns
 from crmsync.reporting.field_values import list_differing_records
-from crmsync.routing.owners import Owners, owners_of, state_of
+from crmsync.routing.owners import Owners, owners_of
 from crmsync.routing.tryout import try_lead
 from crmsync.scoring import failed_tests, score, worth_knowing
 from crmsync.store.cursors import was_read_so
@@ -69,9 +70,8 @@ def diagnose(config: Config, now: datetime, stop: Stop | None, path: Path | None
         *_lint_attributes(config),
         *_lint_counts(config),
         *_lint_secret_files(config),
-        *(each for crm, said in crms.items() for each in _lint_members(config, crm, said["members"])),
+        *lint_owners(config, {crm: it.owners for crm, it in asked.items() if it.owners is not None}),
         *lint_fields(config, {crm: (_label_of(crm), it.described) for crm, it in asked.items()}),
-        *_lint_places(config, {crm: it.owners for crm, it in asked.items() if it.owners is not None}),
     ]
     wrong = [Mistake(each.loc, each.sentence, itself=True) for each in findings if each.level == "error"]
     if all(each.level != "error" for each in of_model):
@@ -137,7 +137,7 @@ def _lint_attributes(config: Config) -> Iterator[Finding]:
 
 
 def _lint_counts(config: Config) -> Iterator[Finding]:
-    """Counts of accounts that nothing brings anything for, or that nobody asks for."""
+    """Counts of accounts that nothing brings anything for, that nobody asks for, or that are not foreseen."""
     known = kinds_of(config)
     asked = config.used_fields() | {name for _loc, each in config.placed_decisions() for name in each.fields()}
     for field, count in sorted(config.account_counts().items()):
@@ -146,6 +146,11 @@ def _lint_counts(config: Config) -> Iterator[Finding]:
             yield Finding("error", f"{said}; the types are {', '.join(sorted(known))}")
         if field not in asked:
             yield Finding("note", f"nothing asks for {field}; remove it from [account.counts], or write a rule")
+        foreseen = [name for name in ("until", "next") if name in config.write.fields]
+        if foreseen and count.window and field in config.used_fields():
+            said = f"[write.fields] {' and '.join(foreseen)}: what is foreseen goes by today's {field}"
+            leaving = f"what is older than {spelled_duration(count.window)} leaves that count day by day"
+            yield Finding("note", f"{said}, although {leaving}")
 
 
 def _lint_start(config: Config) -> Iterator[Finding]:
@@ -156,7 +161,7 @@ def _lint_start(config: Config) -> Iterator[Finding]:
             f"[salesforce] instance_url is still the one of the example, {INSTANCE_URL}; write yours (Setup > My "
             "Domain)",
         )
-    routed = _routed_pools(config)
+    routed = routed_pools(config)
     for pool in config.owner_pool:
         if pool.name not in routed:
             yield Finding(
@@ -208,78 +213,6 @@ def _lint_secret_files(config: Config) -> Iterator[Finding]:
                 )
 
 
-def _routed_pools(config: Config) -> set[str]:
-    """The pools that somebody may be given to, by a route or as the fallback of another."""
-    pools = {pool.name: pool.fallback for pool in config.owner_pool}
-    routed = {route.to for route in config.route if route.to in pools}
-    return routed | {fallback for name in routed if (fallback := pools[name]) in pools and fallback is not None}
-
-
-def _members(config: Config, crm: str, directory: Owners) -> list[dict[str, str]]:
-    """What one CRM knows of the members of each pool that a route leads to."""
-    routed = _routed_pools(config)
-    return [
-        {"pool": pool.name, "email": member.email, "state": state_of(directory, crm, member.email)}
-        for pool in config.owner_pool
-        if pool.name in routed
-        for member in pool.members
-    ]
-
-
-def _list_members(members: Sequence[Mapping[str, str]]) -> Iterator[str]:
-    """Each pool in a line: who can own records in a CRM, and who cannot."""
-    for pool in dict.fromkeys(each["pool"] for each in members):
-        listed = (f"{each['email']} {_STATES[each['state']]}" for each in members if each["pool"] == pool)
-        yield f"pool {pool}: {', '.join(listed)}"
-
-
-def _lint_members(config: Config, crm: str, members: Sequence[Mapping[str, str]]) -> Iterator[Finding]:
-    """Members who cannot own records in a CRM: a warning for one, an error where nobody of a pool is left."""
-    places = {pool.name: (*loc, "members") for loc, pool in config.placed("owner_pool")}
-    for pool in dict.fromkeys(each["pool"] for each in members):
-        states = {each["email"]: each["state"] for each in members if each["pool"] == pool}
-        if "active" not in states.values():
-            named = ", ".join(f"{email} is {_STATES[state]}" for email, state in states.items())
-            yield Finding(
-                "error",
-                f"[[owner_pool]] {pool}: no member can own records in {crm} ({named}), so people who are routed to "
-                "it get no owner there; correct the addresses, or add the users",
-                places[pool],
-            )
-            continue
-        for email, state in states.items():
-            if state != "active":
-                yield Finding(
-                    "warning",
-                    f"[[owner_pool]] {pool}: {email} is {_STATES[state]} in {crm} and gets no records there; "
-                    "correct the address, activate the user, or remove the address",
-                )
-
-
-def _lint_places(config: Config, directories: Mapping[str, Owners]) -> Iterator[Finding]:
-    """Users and queues that routes, and pools without anybody available, lead to and that are not there."""
-    routed = _routed_pools(config)
-    places: list[tuple[Loc, str, str]] = [
-        ((*loc, "to"), f"[[route]] {each.name}", each.to) for loc, each in config.placed("route")
-    ]
-    places += [
-        ((*loc, "fallback"), f"[[owner_pool]] {it.name}", it.fallback)
-        for loc, it in config.placed("owner_pool")
-        if it.fallback and it.name in routed
-    ]
-    for loc, what, to in places:
-        if to.startswith(QUEUE):
-            known = [each.queue_of(crm, to) for crm, each in directories.items()]
-            if not any(known) and len(known) == len(config.crms):
-                said = f"no CRM has the {to.replace(':', ' ', 1)}, so people who are routed to it wait"
-                yield Finding("error", f"{what}: {said}; correct the name, or add the queue", loc)
-        elif "@" in to and to not in config.tracks:
-            for crm, each in directories.items():
-                if (state := state_of(each, crm, to)) != "active":
-                    said = f"{to} is {_STATES[state]} in {crm}, so people who are routed to them get no owner there"
-                    yield Finding("error", f"{what}: {said}; correct the address, or add the user", loc)
-
-
 def _list_unknown_stages(config: Config, crm: str, values: Collection[str]) -> Iterator[str]:
     """The stages of the CRM's own that the file lists and neither it nor the CRM has: they keep nobody."""
     named = {each.name for each in config.stage}
@@ -291,9 +224,6 @@ def _list_unknown_stages(config: Config, crm: str, values: Collection[str]) -> I
     ]
     if unknown and values:
         yield f"[lifecycle] crm_owned: {crm} has no stage {', '.join(unknown)}; correct the name if it should have"
-
-
-_STATES = {"active": "active", "inactive": "not active", "missing": "not a user"}
 
 
 def _sampled(config: Config, reading: Connection, now: datetime) -> Columns | None:
@@ -452,10 +382,11 @@ def _asked(config: Config, crm: str, stop: Stop) -> _Answer:
             if config.lifecycle.model_fields_set:
                 values = {each.casefold() for some in connected.stage_order().values() for each in some}
                 said["notes"] = (*said["notes"], *_list_unknown_stages(config, crm, values))
-            if config.write.owner and config.route:
+            if names_users(config):
                 directory = owners_of(connected.owners(), config.write.unassigned_users)
-                said["members"] = _members(config, crm, directory)
-                said["notes"] = (*said["notes"], *_list_members(said["members"]))
+            if directory is not None and assigns_owners(config):
+                said["members"] = list_members(config, crm, directory)
+                said["notes"] = (*said["notes"], *describe_members(said["members"]))
     except Unavailable as error:
         said |= {"reached": False, "notes": (*said["notes"], f"not reached: {error}")}
     except ConfigError as error:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from connectors.http import refuse_repeat
 from connectors.hubspot.batch_read import Record, cut_into_batches, post_batch
 from connectors.hubspot.client import Api
-from connectors.hubspot.errors import id_of, object_in, objects_in, text_of
-from connectors.hubspot.schema import next_page, refuse_repeat
+from connectors.hubspot.errors import CRM, id_of, object_in, objects_in, text_of
+from connectors.hubspot.schema import next_page
+from crmsync.errors import Unavailable
 
 ASSOCIATION_INPUTS = 1_000
 
@@ -37,7 +39,8 @@ def read_associations(api: Api, kind: str, to: str, ids: Iterable[str]) -> dict[
                 rest += [{"id": record_id, "after": after}] if after else []
         # Each once: two ids that were merged into one record have the same page.
         for following in {(each["id"], each["after"]) for each in rest}:
-            refuse_repeat(pages, following, f"HubSpot returns the same associations of {kind} again and again")
+            told = f"HubSpot returns the same associations of {kind} again and again"
+            refuse_repeat(pages, following, Unavailable(CRM, told))
         asked = rest
     return {each: associated for each, associated in found.items() if each not in unknown}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from connectors.hubspot.client import Api, Query
@@ -186,3 +186,12 @@ def cut_into_batches(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]
     """The items in pieces of at most `size`."""
     for start in range(0, len(items), size):
         yield items[start : start + size]
+
+
+def ask_again(read: Callable[[], Iterable[Record]]) -> list[Record]:
+    """What an earlier pull missed, as far as it is there."""
+    try:
+        return list(read())
+    # None of them is there; or HubSpot refuses more than these, which what is read next will say.
+    except RequestRefused:
+        return []

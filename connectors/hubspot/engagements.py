@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from connectors.conversations import plain_message_id
 from connectors.hubspot.associations import attach_associated, attach_listed
-from connectors.hubspot.batch_read import Record, read_many
+from connectors.hubspot.batch_read import Record, ask_again, read_many
 from connectors.hubspot.call_outcomes import label_outcome, label_outcomes
 from connectors.hubspot.client import Api
 from connectors.hubspot.cursors import DAY, Cursor, millis_of
@@ -72,11 +72,7 @@ def pull_source(api: Api, what: Engagements, begun: Cursor) -> Iterator[tuple[li
 
 def _read_again(api: Api, what: Engagements, ids: Sequence[str]) -> list[Record]:
     """Records by their ids; those that are there no more are left out."""
-    try:
-        records = list(read_many(api, what.source, what.wanted, ids))
-    # None of them is there; or HubSpot refuses more than these, which what is read next will say.
-    except RequestRefused:
-        return []
+    records = ask_again(lambda: read_many(api, what.source, what.wanted, ids))
     return attach_associated(api, what.source, CONTACTS, _of_others(records, what.ours))
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
+from connectors.http import refuse_repeat
 from connectors.hubspot.client import Api
 from connectors.hubspot.cursors import DAY, Cursor, millis_of
 from connectors.hubspot.email_lookup import Addresses
@@ -25,9 +26,10 @@ from connectors.hubspot.errors import (
 )
 from connectors.hubspot.feeds import fitting_feed, read_attributes
 from connectors.hubspot.properties import instant_of, to_millis
-from connectors.hubspot.schema import list_all, next_page, refuse_repeat
+from connectors.hubspot.schema import list_all, next_page
 from connectors.hubspot.settings import CUSTOM_EVENT
 from crmsync.config.tables import Feed
+from crmsync.errors import Unavailable
 from crmsync.model import SECONDS_AFTER_SENDING, SOON, Activity, Odd, Ref, Scalar
 
 FORMS, EMAIL_EVENTS = "forms", "email_events"
@@ -150,7 +152,7 @@ class _Events:
         """The next page of a slice. A token that is no longer good means beginning the slice anew, a few times."""
         if time_slice.after:
             told = f"HubSpot returns the same pages of {self._kind} events again and again"
-            refuse_repeat(self._asked, time_slice, told)
+            refuse_repeat(self._asked, time_slice, Unavailable(CRM, told))
         try:
             return time_slice, self._answer(time_slice, self._size)
         except RequestRefused:
@@ -327,7 +329,8 @@ class _Forms:
     def _page(self, job: tuple[str, str]) -> tuple[str, Mapping[str, Any]]:
         form, after = job
         if after:
-            refuse_repeat(self._asked, job, "HubSpot returns the same pages of sent forms again and again")
+            told = "HubSpot returns the same pages of sent forms again and again"
+            refuse_repeat(self._asked, job, Unavailable(CRM, told))
         query = [("limit", str(SUBMISSION_PAGE)), *([("after", after)] if after else [])]
         try:
             return form, self._api.get(self._api.place("submissions", id=form), query)
@@ -376,7 +379,8 @@ def pull_email_events(api: Api, addresses: Addresses, feeds: Sequence[Feed], beg
             if not answer.get("hasMore"):
                 break
             offset = text_of(answer.get("offset"))
-            refuse_repeat(seen, offset, "HubSpot returns the same page of e-mail events again and again")
+            told = "HubSpot returns the same page of e-mail events again and again"
+            refuse_repeat(seen, offset, Unavailable(CRM, told))
     yield [], begun.ended(start, span.daily)._replace(full=begun.full and not addresses.refused)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from connectors.hubspot.associations import attach_associated, attach_listed
-from connectors.hubspot.batch_read import Record, read_many
+from connectors.hubspot.batch_read import Record, ask_again, read_many
 from connectors.hubspot.client import Api
 from connectors.hubspot.cursors import DAY, Cursor, dump_cursors, load_cursors, millis_of
 from connectors.hubspot.deals import (
@@ -19,7 +19,7 @@ from connectors.hubspot.deals import (
     opportunities_of,
     plan_deals,
 )
-from connectors.hubspot.errors import Forbidden, RequestRefused
+from connectors.hubspot.errors import Forbidden
 from connectors.hubspot.history import HISTORY, read_histories
 from connectors.hubspot.mapping import changed_at
 from connectors.hubspot.paging import Listing, Skipping, Window, whole_list
@@ -80,7 +80,7 @@ class Outcomes:
             return
         if begun.missed:
             self._missed = ()
-            yield self._page(self._read_again(begun.missed), begun)
+            yield self._page(ask_again(lambda: self._read(begun.missed)), begun)
         start = begun.start or now
         looks = start - begun.daily > DAY
         try:
@@ -125,14 +125,6 @@ class Outcomes:
         records = list(read_many(self._api, DEALS, self._how().properties, ids))
         records = attach_associated(self._api, DEALS, "contacts", records)
         return self._with_history(self._with_companies(attach_associated, records), self._how())
-
-    def _read_again(self, ids: Sequence[str]) -> list[Record]:
-        """Deals that an earlier pull missed, as far as they are there."""
-        try:
-            return self._read(ids)
-        # None of them is there; or HubSpot refuses more than these, which what is read next will say.
-        except RequestRefused:
-            return []
 
     def _with_listed(self, records: Sequence[Record]) -> list[Record]:
         records = attach_listed(self._api, DEALS, "contacts", records)

@@ -9,10 +9,11 @@ from typing import Any
 
 import orjson
 
+from connectors.http import refuse_repeat
 from connectors.hubspot.batch_read import Record, read_many
 from connectors.hubspot.client import Api
 from connectors.hubspot.errors import CRM, RequestRefused
-from connectors.hubspot.schema import next_page, refuse_repeat
+from connectors.hubspot.schema import next_page
 from crmsync.errors import Unavailable
 
 LIST_PAGE = 100
@@ -123,7 +124,8 @@ def _one_after_another(listing: Listing) -> Iterator[tuple[list[Record], Positio
     while True:
         page = listing.page(after)
         after = next_page(page)
-        refuse_repeat(seen, after, f"HubSpot returns the same page of {listing.kind} again and again")
+        told = f"HubSpot returns the same page of {listing.kind} again and again"
+        refuse_repeat(seen, after, Unavailable(CRM, told))
         yield list(page["results"]), [[after, None, None]] if after else []
         if not after:
             return
@@ -182,7 +184,8 @@ class _Walk:
         # Parts of the list are under way, and without an order nobody knows which.
         if len(self._left) > 1 or stretch.end is not None:
             raise Unordered
-        refuse_repeat(self._seen, after, f"HubSpot returns the same pages of {self._listing.kind} again and again")
+        told = f"HubSpot returns the same pages of {self._listing.kind} again and again"
+        refuse_repeat(self._seen, after, Unavailable(CRM, told))
         stretch.after, stretch.low, stretch.gap = after, None, 0.0
         self._left = [stretch] if after else []
         return records
@@ -314,7 +317,7 @@ class Window:
             # An empty page is not the last one as long as HubSpot names a next one.
             elif after:
                 told = f"HubSpot returns the same page of a search for {self._kind} again and again"
-                refuse_repeat(offsets, after, told)
+                refuse_repeat(offsets, after, Unavailable(CRM, told))
                 self._page = self._search(self._last, after)
             if not after:
                 return

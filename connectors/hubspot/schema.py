@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from connectors.http import refuse_repeat
 from connectors.hubspot.call_outcomes import read_call_outcomes
 from connectors.hubspot.client import Api, Query
 from connectors.hubspot.endpoints import Endpoint
@@ -16,8 +17,6 @@ from connectors.hubspot.pipelines import Pipeline, read_pipelines
 from connectors.hubspot.properties import Definition, definition_of
 from crmsync.errors import ConfigError, Unavailable
 from crmsync.model import Owner
-
-T = TypeVar("T")
 
 KEPT = timedelta(minutes=55)
 """For how long a process believes definitions and owners, by HubSpot's clock: runs that are a quarter of an hour apart
@@ -196,14 +195,8 @@ def list_all(api: Api, where: Endpoint, query: Query) -> Iterator[Mapping[str, A
         after = next_page(answer)
         if not after:
             return
-        refuse_repeat(seen, after, f"HubSpot returns the same page again and again (to {where.words})")
-
-
-def refuse_repeat(seen: set[T], token: T, told: str) -> None:
-    """Remember what a page is asked with. Raises `Unavailable` where it was: pages that lead round have no end."""
-    if token in seen:
-        raise Unavailable(CRM, told)
-    seen.add(token)
+        told = f"HubSpot returns the same page again and again (to {where.words})"
+        refuse_repeat(seen, after, Unavailable(CRM, told))
 
 
 def next_page(answer: Mapping[str, Any]) -> str:

@@ -28,6 +28,7 @@ from connectors.http import (
     is_loopback,
     move_slash,
     parse_json,
+    refuse_repeat,
     retry_after_seconds,
     whole_body,
     with_retries,
@@ -166,6 +167,13 @@ def _whatever(answer: Any) -> Any:
     return answer
 
 
+def _exchange_of(
+    method: str, path: str, body: object, read: Callable[[Any], Any] = _whatever
+) -> Callable[[Salesforce], Any]:
+    """One exchange of JSON, and what `read` makes of the answer."""
+    return lambda client: read(client.restful(path, method=method, json=body))
+
+
 def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
@@ -217,16 +225,14 @@ class Org:
 
     def rest(self, method: str, path: str, body: object = None, read: Callable[[Any], Any] = _whatever) -> Any:
         """What `read` makes of the JSON of `path` below `/services/data/vNN.0/`, repeated on `Transient`."""
-        options: dict[str, Any] = {} if body is None else {"json": body}
-        return self.call(lambda client: read(client.restful(path, method=method, **options)))
+        return self.call(_exchange_of(method, path, body, read))
 
     def spare(self, method: str, path: str, body: object = None, read: Callable[[Any], Any] = _whatever) -> Any:
         """The same of what can be done without: `RequestRefused`, too, where nobody answers at that address."""
-        options: dict[str, Any] = {} if body is None else {"json": body}
 
         def exchange() -> Any:
             try:
-                return self._once(lambda client: read(client.restful(path, method=method, **options)))
+                return self._once(_exchange_of(method, path, body, read))
             except NobodyThere as error:
                 raise RequestRefused("NOT_FOUND", str(error)) from error
 
@@ -240,7 +246,7 @@ class Org:
 
         def exchange() -> Any:
             try:
-                return self._once(lambda client: client.restful(path, method=method, json=body))
+                return self._once(_exchange_of(method, path, body))
             except NotTaken:
                 raise
             except Transient as error:
@@ -299,10 +305,9 @@ class Org:
     def _to_the_end(self, first: dict[str, Any]) -> list[Any]:
         rows, links = list(first["records"]), set[str]()
         while not first["done"]:
-            if first["nextRecordsUrl"] in links:
-                raise Unavailable(CRM, "Salesforce returns the same page again and again")
-            links.add(first["nextRecordsUrl"])
-            first = self.more(first["nextRecordsUrl"])
+            following = first["nextRecordsUrl"]
+            refuse_repeat(links, following, Unavailable(CRM, "Salesforce returns the same page again and again"))
+            first = self.more(following)
             rows += first["records"]
         return rows
 

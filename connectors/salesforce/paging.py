@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, TypeAlias
 
+from connectors.http import refuse_repeat
 from connectors.salesforce import bulk
 from connectors.salesforce.client import Org
 from connectors.salesforce.errors import CRM, RequestRefused, is_id
@@ -353,9 +354,8 @@ def _stream_pages(org: Org, schema: Schema, source: Source, at: Cursor) -> Itera
         yield rows, at
         if page["done"]:
             return
-        if page["nextRecordsUrl"] in links:
-            raise Unavailable(CRM, f"Salesforce returns the same pages of {source.object} again and again")
-        links.add(page["nextRecordsUrl"])
+        told = f"Salesforce returns the same pages of {source.object} again and again"
+        refuse_repeat(links, page["nextRecordsUrl"], Unavailable(CRM, told))
         page = _following(org, schema, source, within, after, page["nextRecordsUrl"])
 
 
@@ -418,9 +418,8 @@ def _job_pages(
             # Before any of the last page is handed on, because behind it the stream counts as read.
             if not page.locator:
                 bulk.refuse_short(read, promised)
-            elif page.locator in locators:
-                raise bulk.QueryFailed("its pages come again and again")
-            locators.add(page.locator)
+            else:
+                refuse_repeat(locators, page.locator, bulk.QueryFailed("its pages come again and again"))
             behind = replace(at, locator=page.locator, read=read) if page.locator else after_stream(at, source)
             left = page.size
             for part in page.parts():

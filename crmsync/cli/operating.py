@@ -22,7 +22,7 @@ from crmsync.cli.command import (
     results_console,
     run_command,
 )
-from crmsync.config.tables import read_duration
+from crmsync.config.tables import DURATION, read_duration
 from crmsync.daemon.signals import raise_stop_on_signals
 from crmsync.errors import ConfigError
 from crmsync.reporting.console import (
@@ -79,7 +79,7 @@ def _end_of(written: str, now: datetime) -> datetime:
     try:
         end = now + read_duration(written)
     except ValueError:
-        if re.fullmatch(r"\s*\d+\s*[smhdw]\s*", written):
+        if re.fullmatch(DURATION, written):
             raise ConfigError(f"--until {written} is too far away") from None
         end = read_instant("--until", written, ", or 2h")
     if end <= now:

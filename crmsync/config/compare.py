@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from crmsync.config.deciding import Spelling
+from crmsync.config.deciding import PerCrm
 from crmsync.config.tables import Table
 
 COMPARED = "[compare] score"
@@ -17,6 +17,6 @@ class Compare(Table):
     It is read with the other fields, and nothing rests on it.
     """
 
-    score: dict[str, Spelling] = Field(
+    score: PerCrm = Field(
         min_length=1, description="Where each CRM keeps the other score, a number; nothing is written there."
     )

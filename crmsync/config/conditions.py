@@ -160,6 +160,13 @@ class Match(Table):
             raise ValueError("write a text, a number, true or false")
         return value
 
+    @field_validator("in_", mode="before")
+    @classmethod
+    def _no_switch(cls, value: Any) -> Any:
+        if isinstance(value, list) and any(isinstance(each, bool) for each in value):
+            raise ValueError("true and false do not go into a list; write is = true or is = false in place of it")
+        return value
+
     @field_validator("exists", "missing", mode="before")
     @classmethod
     def _true(cls, value: Any, info: ValidationInfo) -> Any:
@@ -206,14 +213,19 @@ def _any_key(value: Match) -> Match:
     return value
 
 
-Where = dict[
-    str,
-    Annotated[
-        Match,
-        BeforeValidator(_match, json_schema_input_type=str | bool | float | list[str | float] | Match),
-        AfterValidator(_any_key),
-    ],
+def _attributes(value: Any) -> Any:
+    if isinstance(value, str):
+        raise ValueError(f'write which attribute, for example {{ url = {{ contains = "{value}" }} }}')
+    return value
+
+
+_Attribute = Annotated[
+    Match,
+    BeforeValidator(_match, json_schema_input_type=str | bool | float | list[str | float] | Match),
+    AfterValidator(_any_key),
 ]
+
+Where = Annotated[dict[str, _Attribute], BeforeValidator(_attributes)]
 """Attribute → what it must be like. A bare value means `is`, a bare list means `in`."""
 
 
@@ -233,6 +245,15 @@ class Condition(Match):
     all_: list[Condition] | None = Field(default=None, alias="all", min_length=1)
     any_: list[Condition] | None = Field(default=None, alias="any", min_length=1)
     not_: Condition | None = Field(default=None, alias="not")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_question(cls, value: Any) -> Any:
+        if isinstance(value, list):
+            raise ValueError("write { all = […] } where all of these must hold, or { any = […] } where one is enough")
+        if isinstance(value, str):
+            raise ValueError('write a question, for example { field = "title", contains = "…" }')
+        return value
 
     @model_validator(mode="after")
     def _one_question(self) -> Condition:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Annotated, Any, Literal
@@ -11,7 +12,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from crmsync.config.conditions import Condition
 from crmsync.config.mistakes import Loc, Mistake, suggest_name
 from crmsync.config.tables import Duration, Table
-from crmsync.config.units import _listed, check_zone
+from crmsync.config.units import _listed, check_address, check_zone
 from crmsync.config.working_hours import Away, Hours, Region
 
 Spelling = str | dict[str, str]
@@ -19,6 +20,19 @@ Spelling = str | dict[str, str]
 
 FieldSpelling = str | list[str] | dict[str, str | list[str]]
 """The same for a field that may be mapped to several of a CRM's: the first one that has a value counts."""
+
+
+def _per_crm(value: Any) -> Any:
+    if isinstance(value, str):
+        raise ValueError(f'write the name in each CRM, for example {{ hubspot = "{value}" }}')
+    return value
+
+
+PerCrm = Annotated[dict[str, Spelling], BeforeValidator(_per_crm)]
+"""What each CRM that has it calls a field or value."""
+
+FieldPerCrm = Annotated[dict[str, FieldSpelling], BeforeValidator(_per_crm)]
+"""The same of a field that may be mapped to several of a CRM's."""
 
 ACCOUNT_SCORE_FIELDS = ("account.score", "account.people", "account.missing_roles")
 """What only `[account]` tells of an account."""
@@ -74,7 +88,7 @@ class Stage(Table):
     """
 
     name: str
-    values: dict[str, Spelling]
+    values: PerCrm
     band: str | None = None
     enter: Condition | None = None
     exit: Condition | None = None
@@ -122,9 +136,13 @@ class Member(Table):
     @field_validator("email")
     @classmethod
     def _address(cls, value: str) -> str:
-        if "@" not in value:
-            raise ValueError(f"{value!r}: write an e-mail address")
-        return value.strip()
+        if "@" not in value or value.startswith(QUEUE):
+            queue = f'"{_as_queue(value)}"'
+            raise ValueError(
+                f"{value!r} is not the e-mail address of a user; a queue cannot be a member: if one is meant, write "
+                f"to = {queue} in a route, or fallback = {queue} in the pool"
+            )
+        return check_address(value)
 
     @field_validator("timezone")
     @classmethod
@@ -246,6 +264,8 @@ class Exclude(Table):
     def _addresses(cls, value: list[str]) -> list[str]:
         if strange := next((each for each in value if "@" not in each.strip()[1:]), None):
             raise ValueError(f"{strange!r} is not an e-mail address; a whole domain belongs into domains")
+        for each in value:
+            check_address(each)
         return value
 
 
@@ -314,8 +334,22 @@ def _is_reserved(name: str) -> bool:
 
 def _lost(to: str, pools: Mapping[str, OwnerPool], others: Sequence[str]) -> str:
     """What is wrong with a place that somebody is sent to; `""` where nothing is."""
-    if to in pools or to in others or "@" in to or (to.startswith(QUEUE) and to.removeprefix(QUEUE).strip()):
+    if to in pools or to in others or (to.startswith(QUEUE) and to.removeprefix(QUEUE).strip()):
+        return ""
+    if "@" in to:
+        try:
+            check_address(to)
+        except ValueError as error:
+            return str(error)
         return ""
     known = [*pools, *others]
-    written = f"write a pool, an address, {QUEUE}NAME, or one of: {', '.join(known) or 'no pool yet'}"
+    queue = f'"{_as_queue(to)}"' if to.removeprefix(QUEUE).strip() else f"{QUEUE}NAME"
+    written = f"write a pool, an address, {queue} for a queue, or one of: {', '.join(known) or 'no pool yet'}"
+    if re.match(r"(?i)queue\s*:\s*\S", to):
+        return f"there is no {to!r}; did you mean {_as_queue(to)!r}?"
     return f"there is no {to!r}; {suggest_name(to, known, written)}"
+
+
+def _as_queue(written: str) -> str:
+    """How a queue is written that somebody named in another way: `Queue: Inbound` → `queue:Inbound`."""
+    return QUEUE + re.sub(r"(?i)^\s*queue\s*:", "", written).strip()

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
 
+from crmsync.config.deciding import PerCrm
 from crmsync.config.tables import Duration, Table
 
 FEEDBACK = "feedback"
@@ -49,7 +50,7 @@ class Feedback(Table):
     `[tasks]` has "feedback".
     """
 
-    field: dict[str, str | dict[str, str]] = Field(min_length=1)
+    field: PerCrm = Field(min_length=1)
     tags: dict[str, Annotated[Action, BeforeValidator(_action)]] = Field(min_length=1)
 
     @field_validator("tags")

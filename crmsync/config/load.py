@@ -21,6 +21,7 @@ from crmsync.config.mistakes import Mistake, describe_mistakes, find_mistakes
 from crmsync.config.model import Model
 from crmsync.config.settings import ENV_PREFIX, Config, config_class, connectors
 from crmsync.config.syntax import describe_syntax_error
+from crmsync.config.tables import read_decimal
 from crmsync.config.web import Web
 from crmsync.config.worker import State
 from crmsync.errors import ConfigError
@@ -251,19 +252,26 @@ def _read(path: Path) -> str:
 
 def _parse(text: str, path: Path) -> dict[str, Any]:
     try:
-        given = tomllib.loads(text)
+        given = tomllib.loads(text, parse_float=read_decimal)
         if _is_deep(given):
             raise RecursionError
-        return given
     except tomllib.TOMLDecodeError as error:
-        found = describe_syntax_error(str(path), text, error)
-        raise ConfigError(found.said, next_command="crmsync check", excerpt=found.excerpt) from None
+        spot = describe_syntax_error(str(path), text, error)
+        raise ConfigError(spot.said, next_command="crmsync check", excerpt=spot.excerpt) from None
     except RecursionError:
         raise ConfigError(
             f"{path} has more than {DEEPEST} levels of lists or tables; write conditions side by side with all = "
             "[…] or "
             "any = […]"
         ) from None
+    # pydantic-settings would read them all the same, past what is looked for by name: a secret in the file, too.
+    known = config_class().model_fields
+    capitals = [name for name in given if name not in known and name.lower() in known]
+    if capitals:
+        said = "this key does not exist; write it in small letters: {}"
+        found = [Mistake((name,), said.format(name.lower())) for name in capitals]
+        raise ConfigError(describe_mistakes(found, str(path), text, {}), next_command="crmsync check")
+    return given
 
 
 DEEPEST = 100

@@ -5,13 +5,12 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
+import types
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple, get_args, get_origin
+from typing import Any, NamedTuple, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
-
-from crmsync.config.tables import split_type
 
 Loc = tuple[str | int, ...]
 
@@ -25,18 +24,22 @@ class Mistake(NamedTuple):
 
 
 class MistakesError(ValueError):
-    """What is wrong between several tables, each with its place: for validators to raise."""
+    """What is wrong in several places, for validators to raise; between tables the sentences name the place."""
 
-    def __init__(self, found: Iterable[Mistake]) -> None:
-        self.found = [each._replace(itself=True) for each in found]
+    def __init__(self, found: Iterable[Mistake], *, itself: bool = True) -> None:
+        self.found = [each._replace(itself=itself) for each in found]
         super().__init__("\n".join(each.said for each in self.found))
 
 
-def raise_mistakes(found: Iterable[Mistake]) -> None:
+def raise_mistakes(found: Iterable[Mistake], *, itself: bool = True) -> None:
     """Raise `MistakesError` where there are any."""
     if mistakes := list(found):
-        raise MistakesError(mistakes)
+        raise MistakesError(mistakes, itself=itself)
 
+
+WRITE_DATE = "write a date, for example 2026-11-21"
+
+WRITE_TIME = "write the time with its time zone, for example 2026-11-21T12:00:00Z"
 
 _PLAIN = {
     "missing": "this key is missing",
@@ -53,8 +56,8 @@ _PLAIN = {
     "dict_type": "write a table, for example { … }",
     "model_type": "write a table, for example { … }",
     "model_attributes_type": "write a table, for example { … }",
-    "date_type": "write a date, for example 2026-11-21",
-    "date_from_datetime_parsing": "write a date, for example 2026-11-21",
+    **dict.fromkeys(("date_type", "date_from_datetime_parsing", "date_from_datetime_inexact"), WRITE_DATE),
+    **dict.fromkeys(("datetime_type", "datetime_parsing", "datetime_from_date_parsing"), WRITE_TIME),
     "tuple_type": "write two numbers in brackets, for example [50, 200]",
 }
 
@@ -86,9 +89,18 @@ SYNONYMS = {
     **dict.fromkeys(("score", "weight", "value_points"), "points"),
     **dict.fromkeys(("title", "label"), "name"),
     **dict.fromkeys(("condition", "if", "where", "filter"), "when"),
+    **dict.fromkeys(("and", "all_of"), "all"),
+    "or": "any",
+    "pool": "to",
     **dict.fromkeys(("event", "activity", "type", "kind", "activities"), "on"),
 }
 """Words that people write for a key, where it exists and theirs does not."""
+
+_NEGATED = {
+    **dict.fromkeys(("is_not", "not_is", "isnt", "not_equal", "not_equals", "ne", "neq"), "is"),
+    **dict.fromkeys(("not_in", "in_not", "none_of"), "in"),
+}
+"""Words for the contrary of a key, which has none of its own."""
 
 MOST_KEYS = 36
 """So many keys of a table are listed at most where somebody wrote another one."""
@@ -130,8 +142,12 @@ def find_mistakes(errors: Iterable[ErrorDetails], model: type[BaseModel]) -> lis
 def _words(error: ErrorDetails, loc: Loc, model: type[BaseModel]) -> str:
     kind, said = error["type"], error["msg"]
     if kind == "extra_forbidden":
+        if (asked := _NEGATED.get(str(loc[-1]))) and asked in _keys(_annotation(model, loc[:-1])):
+            return f'this key does not exist; write not = {{ field = "…", {asked} = … }}'
         if meant := _find_meant(loc, model):
             return f"this key does not exist; did you mean {meant!r}?"
+        if home := _find_home(loc, model):
+            return f"this key belongs {home}"
         keys = _keys(_annotation(model, loc[:-1]))
         listed = f"; the keys here are {', '.join(keys)}" if 0 < len(keys) <= MOST_KEYS and len(loc) > 1 else ""
         return f"this key does not exist{listed}"
@@ -158,6 +174,25 @@ def _find_meant(loc: Loc, model: type[BaseModel]) -> str:
     return near[0] if near else ""
 
 
+def _find_home(loc: Loc, model: type[BaseModel]) -> str:
+    """Where a key belongs that stands below a header it is nothing of; `""` where that is not sure.
+
+    Whoever adds a key at the end of the file adds it to the last table.
+    """
+    if len(loc) < 2:
+        return ""
+    homes = [name for name, info in model.model_fields.items() if loc[-1] in _own_keys(info.annotation)]
+    if len(homes) == 1 and homes[0] != loc[0]:
+        return f"below [{homes[0]}]; below a header stands what is its own"
+    is_plain = loc[-1] in model.model_fields and not _keys(model.model_fields[str(loc[-1])].annotation)
+    return "at the top of the file, before the first header" if is_plain and not homes else ""
+
+
+def _own_keys(annotation: Any) -> list[str]:
+    """The keys of a table that the file has once."""
+    return [] if get_origin(annotation) in (list, dict) else _keys(annotation)
+
+
 def _is_share(model: type[BaseModel], loc: Loc) -> bool:
     """Whether what stands there is a share, which is at most 1."""
     for each in split_type(_annotation(model, loc[:-1])):
@@ -180,6 +215,15 @@ def _annotation(model: type[BaseModel], loc: Loc) -> Any:
     for part in loc:
         at = next((found for each in split_type(at) if (found := _within(each, part)) is not None), None)
     return at
+
+
+def split_type(annotation: Any) -> list[Any]:
+    """The types that a value may have: the parts of a union, without what annotates them."""
+    if get_origin(annotation) in (Union, types.UnionType):
+        return [each for part in get_args(annotation) for each in split_type(part)]
+    if hasattr(annotation, "__metadata__"):
+        return split_type(annotation.__origin__)
+    return [annotation]
 
 
 def _within(annotation: Any, part: str | int) -> Any:

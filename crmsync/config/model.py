@@ -20,7 +20,7 @@ from crmsync.config.conditions import (
 )
 from crmsync.config.learned import Learned
 from crmsync.config.machine_clicks import MachineClicks
-from crmsync.config.mistakes import Loc, Mistake, raise_mistakes, suggest_name
+from crmsync.config.mistakes import WRITE_TIME, Loc, Mistake, raise_mistakes, suggest_name
 from crmsync.config.rules import (
     NOT_THEIR_DOING,
     Axis,
@@ -254,7 +254,7 @@ class Golden(Table):
     @classmethod
     def _aware(cls, value: datetime | None) -> datetime | None:
         if value is not None and value.tzinfo is None:
-            raise ValueError("write the time with its time zone, for example 2026-11-21T12:00:00Z")
+            raise ValueError(WRITE_TIME)
         return value
 
 

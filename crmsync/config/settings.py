@@ -25,6 +25,7 @@ from crmsync.config.deciding import (
     COLLEAGUE_OWNER,
     DECIDED_FIELDS,
     Exclude,
+    FieldPerCrm,
     FieldSpelling,
     Lifecycle,
     OwnerPool,
@@ -103,7 +104,7 @@ class Config(Model, BaseSettings):
     secrets: str | None = None
     state: State = State()
     schedule: Schedule = Schedule()
-    fields: dict[str, dict[str, FieldSpelling]] = {}
+    fields: dict[str, FieldPerCrm] = {}
     stage: list[Stage] = []
     owner_pool: list[OwnerPool] = []
     route: list[Route] = []
@@ -190,8 +191,6 @@ class Config(Model, BaseSettings):
                     yield Mistake(("fields", name), said)
 
     def _unmapped_fields(self) -> Iterator[Mistake]:
-        if not self.fields:
-            return
         readers: list[tuple[Loc, str, tuple[str, ...]]] = [
             (loc, name, BUILTIN_FIELDS) for loc, each in self.placed_conditions() for name in sorted(each.fields())
         ]
@@ -211,16 +210,24 @@ class Config(Model, BaseSettings):
             if name not in self.fields and name not in builtin and (name not in arms or early):
                 first.setdefault(name, loc)
         for name in sorted(first):
-            meant = suggest_name(name, [*self.fields, *BUILTIN_FIELDS], "add it there, or correct the rule")
-            said = f"a rule uses the field {name!r}, which is not in [fields]; {meant}"
-            if name.startswith(ACCOUNT) and name not in DECIDED_FIELDS:
-                said = f"{name} needs [account.counts.{name.removeprefix(ACCOUNT)}], which says what is counted"
-            if first[name][0] == "exclude" and name in {*DECIDED_FIELDS, *self.count_fields()}:
-                said = f"[exclude] comes before scores and owners, so that it cannot ask for {name!r}; ask for a field"
-            if first[name][0] == "account" and name in {*DECIDED_FIELDS, *self.count_fields()}:
-                asked = ", ".join(ROLE_FIELDS)
-                said = f"[account.roles] cannot ask for {name!r}; ask for a field of [fields] or one of: {asked}"
-            yield Mistake(first[name], said)
+            if said := self._say_unmapped(name, str(first[name][0])):
+                yield Mistake(first[name], said)
+
+    def _say_unmapped(self, name: str, table: str) -> str:
+        """What is wrong with a field that a table asks for; `""` where nothing is known of fields: a model alone."""
+        is_late = name in {*DECIDED_FIELDS, *self.count_fields()} or name.startswith(ACCOUNT)
+        if is_late and table == "exclude":
+            said = f"[exclude] comes before accounts, scores and owners, so that it cannot ask for {name!r}"
+            return f"{said}; {_INSTEAD_OF_EXCLUDING.get(name, _NURTURE)}"
+        if is_late and table == "account":
+            asked = ", ".join(ROLE_FIELDS)
+            return f"[account.roles] cannot ask for {name!r}; ask for a field of [fields] or one of: {asked}"
+        if not self.fields and not self.crms:
+            return ""
+        if name.startswith(ACCOUNT) and name not in DECIDED_FIELDS:
+            return f"{name} needs [account.counts.{name.removeprefix(ACCOUNT)}], which says what is counted"
+        meant = suggest_name(name, [*self.fields, *BUILTIN_FIELDS], "add it there, or correct the rule")
+        return f"a rule uses the field {name!r}, which is not in [fields]; {meant}"
 
     def _unmapped_given(self) -> Iterator[Mistake]:
         """Fields of test leads that nobody else has: what is expected of them would hold whatever is given."""
@@ -584,6 +591,14 @@ READING = 6
 """To be raised with every change of crmsync by which the same config and people may give other scores: an upgrade is
 then seen as an edited config is, so that everybody is scored again and what is too much is held for approval.
 """
+
+_NURTURE = "lead such people to a track with a [[route]], which may ask for it: they keep their score and get no owner"
+
+_INSTEAD_OF_EXCLUDING = {
+    "account.name": "list the domains of the company in domains, or map its name in [fields] and ask for that",
+    **dict.fromkeys(("source", "lead_type"), "map a field that says it in [fields] and ask for that"),
+}
+"""What to write in `[exclude]` in place of what is known only later."""
 
 COLUMNS = ("stage", "email")
 """What is known of everybody besides `[fields]`."""

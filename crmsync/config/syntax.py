@@ -69,7 +69,26 @@ def _find_cause(text: str, place: Place, said: str) -> tuple[str, int]:
     if twice := _find_twice(text, place):
         return twice, place.column
     said = re.sub(r" \(at .*\)$", "", said)
+    if said in MEANT:
+        return MEANT[said], place.column
     return f"this is not TOML: {said[0].lower()}{said[1:]}", place.column
+
+
+MEANT = {
+    "Unclosed array": "between two entries of a list stands a comma, and behind the last one ]",
+    "Unclosed inline table": "between two keys in { } stands a comma, and behind the last one }; what is asked is a "
+    'key, too: { field = "employees", gte = 200 }',
+    "Expected newline or end of document after a statement": "something stands behind the value that does not belong "
+    "there; each key begins a line of its own",
+}
+"""What to say of what Python says, where no line tells more."""
+
+
+def _as_date(written: str) -> str:
+    """What to write for a date in another order; which part is the day is sure only where points part them."""
+    said = "write a date as year, month and day"
+    found = re.fullmatch(r"(\d{1,2})\.(\d{1,2})\.(\d{4})", written)
+    return f"{said}: {found[3]}-{found[2]:0>2}-{found[1]:0>2}" if found else f"{said}, for example 2026-11-21"
 
 
 def _text(words: str) -> Callable[[re.Match[str]], str]:
@@ -99,6 +118,14 @@ LIKELY: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
     (
         re.compile(rf"{_IN_TEXT}=\s*(\d+(?:\.\d+)?\s*%)"),
         lambda found: f"write per cent as a part of 1: {float(found[1].rstrip('% ')) / 100:g}",
+    ),
+    (
+        re.compile(rf"{_IN_TEXT}=\s*(\d{{1,4}}[./]\d{{1,2}}[./]\d{{2,4}})\s*(?:$|[,\]}}])"),
+        lambda found: _as_date(found[1]),
+    ),
+    (
+        re.compile(r"^[^=#\[]*=\s*(-?\d{1,3}(?:(?:,\d{3})+|(?:'\d{3})+|(?:\.\d{3}){2,}))\s*$"),
+        lambda found: f"write the number without separators: {re.sub(r'[^-0-9]', '', found[1])}",
     ),
     (
         re.compile(r"^[^=#\[]*=\s*(-?\d+,\d+)\s*$"),
@@ -139,6 +166,22 @@ LIKELY: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
     (
         re.compile(rf"{_IN_TEXT}=\s*([A-Za-z_@][^\s,\]}}]*)"),
         lambda found: f'a text needs quotes: "{found[1]}"',
+    ),
+    (
+        re.compile(rf"{_IN_TEXT}=\s*(\d+\s*[smhdw])\s*(?:$|[,\]}}])"),
+        lambda found: f'a length of time needs quotes: "{found[1]}"',
+    ),
+    (
+        re.compile(rf"{_IN_TEXT}(,)\s*\}}"),
+        _text("a table in { } has no comma behind its last key"),
+    ),
+    (
+        re.compile(r"^[^=#]*=\s*(\"[^\"]*\"[^\s,#\]}\"=][^\"=]*\")"),
+        _text("write a text with quotes in it in single quotes: '…'"),
+    ),
+    (
+        re.compile(rf"{_IN_TEXT}(;)\s*$"),
+        _text("a line ends without a semicolon"),
     ),
     (
         re.compile(r"^\s*([A-Za-z_][\w\-]*)\s*$"),

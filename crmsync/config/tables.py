@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import types
-from collections.abc import Mapping
-from datetime import timedelta
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime, timedelta
 from functools import cached_property
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -19,8 +18,12 @@ from pydantic import (
     field_validator,
 )
 
+from crmsync.config.mistakes import WRITE_DATE, WRITE_TIME, Loc, Mistake, raise_mistakes, split_type
 from crmsync.counts import count_of
 from crmsync.model import Scalar
+
+DURATION = r"\s*(\d+)\s*([smhdw])\s*"
+"""How a length of time is written: a whole number and a unit."""
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -34,29 +37,60 @@ class Table(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _number_is_no_switch(cls, value: Any, info: ValidationInfo) -> Any:
-        if isinstance(value, bool) and info.field_name in cls.model_fields:
-            wanted = split_type(cls.model_fields[info.field_name].annotation)
-            # As 1 it would be a share of everything, and so no limit at all.
-            if (int in wanted or float in wanted) and bool not in wanted:
-                raise ValueError("write a number, and not true or false")
+    def _is_not_misread(cls, value: Any, info: ValidationInfo) -> Any:
+        if info.field_name in cls.model_fields:
+            raise_mistakes(find_misread(value, cls.model_fields[info.field_name].annotation), itself=False)
         return value
 
 
-def split_type(annotation: Any) -> list[Any]:
-    """The types that a value may have: the parts of a union, without what annotates them."""
-    if get_origin(annotation) in (Union, types.UnionType):
-        return [each for part in get_args(annotation) for each in split_type(part)]
-    if hasattr(annotation, "__metadata__"):
-        return split_type(annotation.__origin__)
-    return [annotation]
+class DottedNumber(float):
+    """A number that is written with a point before three digits, the last of them a 0: `1.000`, `2.500`."""
+
+
+_DOTTED = re.compile(r"[+-]?[1-9]\d{0,2}\.\d\d0")
+
+
+def read_decimal(written: str) -> float:
+    """A number of the file that has a point in it."""
+    return DottedNumber(written) if _DOTTED.fullmatch(written) else float(written)
+
+
+def find_misread(value: Any, annotation: Any, loc: Loc = ()) -> Iterator[Mistake]:
+    """What would be read as something else, at any depth: `true` as 1, 1.000 too, and a number as seconds since 1970.
+
+    As 1 it would be a share of everything, and so no limit at all.
+    """
+    if not isinstance(value, (int, float, dict, list)):
+        return
+    kinds = split_type(annotation)
+    if isinstance(value, (dict, list)):
+        pairs = value.items() if isinstance(value, dict) else enumerate(value)
+        inner = [_element_type(kind, type(value)) for kind in kinds]
+        for kind in (each for each in inner if each is not None):
+            for key, each in pairs:
+                yield from find_misread(each, kind, (*loc, key))
+    elif isinstance(value, DottedNumber):
+        yield Mistake(loc, f"this may mean {1000 * value:.0f} or {value:g}; write the one that is meant")
+    elif isinstance(value, bool) and not {int, float}.isdisjoint(kinds) and {bool, str}.isdisjoint(kinds):
+        yield Mistake(loc, "write a number, and not true or false")
+    elif date in kinds:
+        yield Mistake(loc, WRITE_DATE)
+    elif datetime in kinds:
+        yield Mistake(loc, WRITE_TIME)
+
+
+def _element_type(kind: Any, holder: type) -> Any:
+    """The type of what a table or list holds; `None` where this kind of value is another one."""
+    if holder is dict:
+        return get_args(kind)[1] if get_origin(kind) is dict else None
+    return get_args(kind)[0] if get_origin(kind) in (list, tuple) else None
 
 
 def read_duration(value: Any) -> timedelta:
     """A length of time as it is written in the config. Raises `ValueError` with what to write."""
     if isinstance(value, timedelta):
         return value
-    found = re.fullmatch(r"\s*(\d+)\s*([smhdw])\s*", value) if isinstance(value, str) else None
+    found = re.fullmatch(DURATION, value) if isinstance(value, str) else None
     if not found:
         raise ValueError(_meant_duration(value) or _DURATION)
     try:
@@ -82,7 +116,7 @@ def _meant_duration(value: Any) -> str:
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return f'write the unit, too, in quotes, for example "{value}d" for {count_of(value, "day")}'
     found = re.fullmatch(r"\s*(\d+)\s*([a-z]+?)s?\.?\s*", value.lower()) if isinstance(value, str) else None
-    if isinstance(value, str) and re.fullmatch(r"\s*-\s*\d+\s*[smhdw]\s*", value):
+    if isinstance(value, str) and re.fullmatch(rf"\s*-{DURATION}", value):
         return f'a length of time has no minus; write "{value.strip(" -")}"'
     if not found:
         return ""
@@ -107,7 +141,7 @@ Duration = Annotated[
     timedelta,
     BeforeValidator(read_duration),
     PlainSerializer(spelled_duration, return_type=str),
-    WithJsonSchema({"type": "string", "pattern": r"^\s*\d+\s*[smhdw]\s*$", "examples": ["15m", "30d"]}),
+    WithJsonSchema({"type": "string", "pattern": f"^{DURATION}$", "examples": ["15m", "30d"]}),
 ]
 """A length of time, written "15m", "36h", "30d" or "2w"."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from datetime import timedelta
 from functools import cache
 from typing import Annotated, Any
@@ -34,6 +35,13 @@ Points = Annotated[float, BeforeValidator(_points)]
 def to_hundredths(points: float) -> int:
     """Points as the whole number of hundredths that everything is calculated in."""
     return round(points * 100)
+
+
+def check_address(value: str) -> str:
+    """An e-mail address, without blanks around it. Raises `ValueError` for a name, or for several in one text."""
+    if not re.fullmatch(r"[^\s@<>,;]+@[^\s@<>,;]+", value.strip()):
+        raise ValueError(f"{value!r}: write one address alone, for example ann@acme.example")
+    return value.strip()
 
 
 def _listed(value: Any) -> Any:

@@ -10,10 +10,11 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator
 
-from crmsync.config.deciding import Spelling
+from crmsync.config.deciding import PerCrm, Spelling
 from crmsync.config.mistakes import Mistake
 from crmsync.config.model import Model
 from crmsync.config.tables import Duration, Table
+from crmsync.config.units import check_address
 from crmsync.counts import count_of
 from crmsync.model import CHANNEL_FIELD, SCORE_FIELDS
 
@@ -75,7 +76,7 @@ class Write(Table):
     """
 
     fields: Annotated[
-        dict[str, dict[str, Spelling]],
+        dict[str, PerCrm],
         BeforeValidator(_name_channels, json_schema_input_type=dict[str, dict[str, Spelling | dict[str, Spelling]]]),
     ] = {}
     stage: bool = True
@@ -92,6 +93,13 @@ class Write(Table):
         if isinstance(self.at_least, str):
             return LeastMove(percent=float(self.at_least.strip().removesuffix("%")))
         return LeastMove(points=self.at_least)
+
+    @field_validator("unassigned_users")
+    @classmethod
+    def _addresses(cls, value: list[str]) -> list[str]:
+        for each in value:
+            check_address(each)
+        return value
 
     @field_validator("fields")
     @classmethod

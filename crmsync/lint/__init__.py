@@ -4,5 +4,6 @@ from crmsync.lint.data_checks import lint_with_data
 from crmsync.lint.field_checks import lint_fields
 from crmsync.lint.finding import Finding
 from crmsync.lint.model_checks import lint_model
+from crmsync.lint.owner_checks import lint_owners
 
-__all__ = ["Finding", "lint_fields", "lint_model", "lint_with_data"]
+__all__ = ["Finding", "lint_fields", "lint_model", "lint_owners", "lint_with_data"]

@@ -315,7 +315,7 @@ def test_roles_and_exclusion_come_before_the_score_of_an_account():
     role = {"when": {"field": "account.score", "gte": 5}}
     with pytest.raises(ValidationError, match=r"cannot ask for 'account.score'"):
         settings([LATE], account={"roles": {"Big": role}})
-    with pytest.raises(ValidationError, match=r"comes before scores and owners, .* cannot ask for 'account.score'"):
+    with pytest.raises(ValidationError, match=r"comes before accounts, .* cannot ask for 'account.score'"):
         settings([LATE], exclude={"when": {"field": "account.score", "gte": 5}})
 
 

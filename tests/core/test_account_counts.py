@@ -262,6 +262,22 @@ def test_a_count_of_nothing_or_for_nobody_is_told(tmp_path):
     assert [each for each in told["notes"] if "nothing asks for account.billing" in each]
 
 
+@pytest.mark.parametrize(
+    ("mapped", "window", "said"),
+    [("until", "30d", 1), ("next", "30d", 1), ("until", None, 0), ("score", "30d", 0)],
+)
+def test_a_count_that_is_not_foreseen_is_told_where_the_crm_gets_what_is(tmp_path, mapped, window, said):
+    counts = {"users": {"on": "logged_in", "of": "users", "window": window}, "seats": {"on": "logged_in"}}
+    one_kind = [{"name": "product", "folder": str(tmp_path), "kind": "logged_in"}]
+    fields = {"fields": {mapped: {"hubspot": "crmsync_it"}}}
+    rules = RULES.replace('when = { field = "account.billing", is = 1 }', 'when = { field = "title", exists = true }')
+    told = diagnose(config(rules, events=one_kind, account={"counts": counts}, write=fields), NOW, None)
+    assert [each for each in told["notes"] if "foreseen" in each] == said * [
+        f"[write.fields] {mapped}: what is foreseen goes by today's account.users, although what is older than 30d "
+        "leaves that count day by day"
+    ]
+
+
 def test_a_count_stands_still_while_its_source_is_silent(state, folder, hubspot):
     often = [login(number, f"p{1 + number % 2}@kestrel.example", number) for number in range(1, 26)]
     (folder / "a.jsonl").write_text(lines(*often))

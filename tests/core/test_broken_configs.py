@@ -168,7 +168,9 @@ CASES = [
         "a member without an address",
         '"bob@acme.example"]',
         '"Bob Baker"]',
-        "line 65: owner_pool \"sales\" → members → no. 2 → email: 'Bob Baker': write an e-mail address",
+        "line 65: owner_pool \"sales\" → members → no. 2 → email: 'Bob Baker' is not the e-mail address of a user; a "
+        'queue cannot be a member: if one is meant, write to = "queue:Bob Baker" in a route, or fallback = '
+        '"queue:Bob Baker" in the pool',
     ),
     (
         "a table that does not exist",

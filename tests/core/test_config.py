@@ -143,6 +143,19 @@ bands = 3
             "[[route]] a: it leads to a track, which takes nobody away from an owner; remove reassign",
         ),
         ('[[route]]\nname = "a"\nto = "queue: "', "[[route]] a: there is no 'queue: '; write a pool, an address"),
+        (
+            '[[route]]\nname = "a"\nto = "Inbound Queue"',
+            "[[route]] a: there is no 'Inbound Queue'; write a pool, an address, \"queue:Inbound Queue\" for a queue",
+        ),
+        ('[[route]]\nname = "a"\nto = "Queue: Inbound"', "there is no 'Queue: Inbound'; did you mean 'queue:Inbound'?"),
+        *(
+            (
+                f'[[owner_pool]]\nname = "x"\nmembers = ["ann@a.example", "{member}"]',
+                f"{member!r} is not the e-mail address of a user; a queue cannot be a member: if one is meant, write "
+                f'to = "queue:{name}" in a route, or fallback = "queue:{name}" in the pool',
+            )
+            for member, name in (("Inbound Queue", "Inbound Queue"), ("queue:in@bound", "in@bound"))
+        ),
         ('[exclude]\ndomains = ["*.a.example"]', "'*.a.example': write a domain, for example rival.example"),
         ('[[owner_pool]]\nname = "x"\nmembers = ["ann@a.example"]\nwait = "2h"', "wait needs fallback"),
         ('[[stage]]\nname = "a"\nvalues = {}\nrecycle = "b"', "recycle and cool_down need exit"),
@@ -606,6 +619,117 @@ nurture = {}
 
 
 @pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            '[[owner_pool]]\nname = "x"\nmembers = ["Ann <ann@a.example>"]',
+            "'Ann <ann@a.example>': write one address alone, for example ann@acme.example",
+        ),
+        (
+            '[[owner_pool]]\nname = "x"\nmembers = ["ann@a.example, bob@a.example"]',
+            "'ann@a.example, bob@a.example': write one address alone, for example ann@acme.example",
+        ),
+        (
+            '[[route]]\nname = "a"\nto = "ann@a.example, bob@a.example"',
+            "[[route]] a: 'ann@a.example, bob@a.example': write one address alone, for example ann@acme.example",
+        ),
+        ('[exclude]\naddresses = ["<ann@a.example>"]', "'<ann@a.example>': write one address alone"),
+        ('[write]\nunassigned_users = ["Import User"]', "'Import User': write one address alone"),
+        (
+            '[fields]\ntitle = "jobtitle"',
+            'fields → title: write the name in each CRM, for example { hubspot = "jobtitle" }',
+        ),
+        ('[write.fields]\nscore = "s"', 'score: write the name in each CRM, for example { hubspot = "s" }'),
+        ('[[stage]]\nname = "a"\nvalues = "l"', 'values: write the name in each CRM, for example { hubspot = "l" }'),
+        ('[compare]\nscore = "old"', 'score: write the name in each CRM, for example { hubspot = "old" }'),
+        (
+            '[feedback]\nfield = "f"\n[feedback.tags]\n"not a fit" = "disqualify"',
+            'feedback → field: write the name in each CRM, for example { hubspot = "f" }',
+        ),
+    ],
+)
+def test_an_address_and_a_mapping_in_another_shape_are_answered_with_the_right_one(write, text, said):
+    (only,) = told(write(f"[bands]\ncold = 0\n{text}\n"))
+    assert said in only
+
+
+ONE = '[[fit]]\nname = "A"\npoints = 1\nwhen = {}'
+NOT_SO = 'this key does not exist; write not = {{ field = "…", {} = … }}'
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (ONE.format("{ and = [] }"), "when → and: this key does not exist; did you mean 'all'?"),
+        (ONE.format("{ or = [] }"), "when → or: this key does not exist; did you mean 'any'?"),
+        (ONE.format('{ field = "email", is_not = "x" }'), f"when → is_not: {NOT_SO.format('is')}"),
+        (ONE.format('{ field = "email", not_in = ["x"] }'), f"when → not_in: {NOT_SO.format('in')}"),
+        (
+            ONE.format('[{ field = "email", is = "x" }]'),
+            'fit "A" → when: write { all = […] } where all of these must hold, or { any = […] } where one is enough',
+        ),
+        (ONE.format('"x"'), 'when: write a question, for example { field = "title", contains = "…" }'),
+        (
+            '[[behavior]]\nname = "B"\npoints = 1\non = "page_viewed"\nwhere = "/pricing"',
+            'where: write which attribute, for example { url = { contains = "/pricing" } }',
+        ),
+        (
+            '[[stage]]\nname = "a"\nvalues = { hubspot = "a" }\n\ntimezone = "Europe/Berlin"',
+            'line 7: stage "a" → timezone: this key belongs below [schedule]; below a header stands what is its own',
+        ),
+        (
+            '[[stage]]\nname = "a"\nvalues = { hubspot = "a" }\nlog = "json"',
+            'stage "a" → log: this key belongs at the top of the file, before the first header',
+        ),
+        (
+            '[[route]]\nname = "a"\npool = "ann@a.example"',
+            "route \"a\" → pool: this key does not exist; did you mean 'to'?",
+        ),
+    ],
+)
+def test_what_is_asked_or_placed_in_another_way_is_answered_with_the_right_one(write, text, said):
+    (only,) = told(write(f"[bands]\ncold = 0\n{text}\n"))
+    assert said in only
+
+
+def test_a_table_in_capitals_is_refused_and_no_secret_gets_in_by_it(write):
+    text = f'[HubSpot]\ntoken = "{CANARY}"\n[bands]\ncold = 0\n[[FIT]]\nname = "A"\n'
+    assert told(write(text)) == [
+        "line 1: HubSpot: this key does not exist; write it in small letters: hubspot",
+        "line 5: FIT: this key does not exist; write it in small letters: fit",
+    ]
+
+
+NURTURE = "lead such people to a track with a [[route]], which may ask for it: they keep their score and get no owner"
+
+
+@pytest.mark.parametrize("fields", ['[fields]\ntitle = { hubspot = "jobtitle" }\n', ""], ids=["fields", "none"])
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [
+        ("account.pages", NURTURE),
+        ("account.pagse", NURTURE),
+        ("account.owner", NURTURE),
+        ("band", NURTURE),
+        ("account.name", "list the domains of the company in domains, or map its name in [fields]"),
+        ("source", "map a field that says it in [fields] and ask for that"),
+    ],
+)
+def test_who_excludes_by_what_is_known_later_is_told_what_to_do_instead(write, fields, name, instead):
+    counts = '[account.counts.pages]\non = "page_viewed"\nwindow = "30d"\n'
+    exclude = f'[exclude]\nwhen = {{ field = "{name}", gte = 3 }}\n'
+    (only,) = told(write(f"[hubspot]\n[bands]\ncold = 0\n{fields}{counts}{exclude}"))
+    assert f"[exclude] comes before accounts, scores and owners, so that it cannot ask for {name!r}; {instead}" in only
+
+
+def test_a_rule_about_a_field_is_refused_also_where_the_file_maps_none(write):
+    (only,) = told(
+        write('[hubspot]\n[bands]\ncold = 0\n[[fit]]\nname = "A"\npoints = 1\nwhen = { field = "title", is = "x" }')
+    )
+    assert only == "line 7: a rule uses the field 'title', which is not in [fields]; add it there, or correct the rule"
+
+
+@pytest.mark.parametrize(
     ("old", "new", "said"),
     [
         (
@@ -626,7 +750,7 @@ nurture = {}
         ('name = "sales"', 'name = "sales"\nfallback = "sales"', "the fallback is the pool itself"),
         ('name = "sales"', 'name = "sales"\naway_lead = "12h"', "write whole working days"),
         ("[tracks]", '[exclude]\naddresses = ["acme.example"]\n[tracks]', "'acme.example' is not an e-mail address"),
-        ("[tracks]", '[exclude]\nwhen = { field = "score", lt = 1 }\n[tracks]', "[exclude] comes before scores"),
+        ("[tracks]", '[exclude]\nwhen = { field = "score", lt = 1 }\n[tracks]', "[exclude] comes before accounts"),
         (
             'name = "lead"',
             'name = "lead"\nenter = { field = "score", gt = 1 }\nexit = { field = "score", gt = 1 }',

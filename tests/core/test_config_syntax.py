@@ -46,7 +46,20 @@ CASES = [
     ("one bracket too many", "[write]]\nstage = true", 1, 1, "as many brackets on both sides"),
     ("a name with blanks", 'not a fit = "keep"', 1, 1, 'needs quotes: "not a fit" = …'),
     ("a name with an umlaut", 'größe = "x"', 1, 1, 'needs quotes: "größe" = …'),
-    ("a list that never ends", "x = [1,\n2", 2, None, "this is not TOML"),
+    ("a list that never ends", "x = [1,\n2", 2, None, "between two entries of a list stands a comma, and"),
+    ("a list without a comma", 'x = ["a@b.example" "c@d.example"]', 1, 20, "two entries of a list stands a comma"),
+    ("a sign in a condition", 'when = { field = "a" >= 200 }', 1, None, 'a key, too: { field = "employees", gte'),
+    ("a German date", "on = 21.11.2026", 1, 6, "write a date as year, month and day: 2026-11-21"),
+    ("an American date", "on = 11/21/2026", 1, 6, "write a date as year, month and day, for example 2026-11-21"),
+    ("thousands with a comma", "first_run = 1,000", 1, 13, "write the number without separators: 1000"),
+    ("millions with points", "first_run = 1.000.000", 1, 13, "write the number without separators: 1000000"),
+    ("a decimal comma", "points = 7,5", 1, 10, "write a decimal point: 7.5"),
+    ("a comma behind the last key", 'when = { field = "a", }', 1, 21, "has no comma behind its last key"),
+    ("quotes in a text", 'name = "Head of "Sales" West"', 1, 8, "write a text with quotes in it in single quotes: '…'"),
+    ("a length of time without quotes", "window = 60d", 1, 10, 'a length of time needs quotes: "60d"'),
+    ("the same in a table", "decay = { half_life = 30d }", 1, 23, 'a length of time needs quotes: "30d"'),
+    ("a semicolon", "points = 25;", 1, 12, "a line ends without a semicolon"),
+    ("two keys on a line", "points = 25 cap = 30", 1, None, "something stands behind the value"),
 ]
 
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from crmsync.cli import app, commands
 from crmsync.config import config_class, connectors, template
 from crmsync.config.conditions import Condition, Match
-from crmsync.config.tables import split_type
+from crmsync.config.mistakes import split_type
 from crmsync.planning.review import PlanReview
 from crmsync.result import Counts, Result
 
