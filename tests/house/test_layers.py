@@ -27,6 +27,7 @@ APPLY = {
         "deadlines",
         "desk",
         "field_reading",
+        "open_turns",
         "people_columns",
         "person_plan",
         "review",
