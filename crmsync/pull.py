@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
 from operator import attrgetter
@@ -58,6 +58,7 @@ def pull_all(work: Work, attempt: Attempt, *, full: bool, resuming: bool, trusti
     result = attempt.result
     owners: list[Owner] = []
     orders: dict[tuple[str, str], Any] = {}
+    read_only: dict[tuple[str, str], Collection[str]] = {}
     prepare_crms(work, attempt)
     with work.store.read() as reading:
         restored = restored_crms(reading)
@@ -76,6 +77,7 @@ def pull_all(work: Work, attempt: Attempt, *, full: bool, resuming: bool, trusti
             _pull_lists(work, result, crm, full=full)
             owners += theirs
             orders |= {(crm, kind): values for kind, values in work.crms[crm].stage_order().items()}
+            read_only |= {(crm, kind): names for kind, names in work.crms[crm].read_only_fields().items()}
     pull_all_events(work, attempt, keeping=resuming)
     alive = crms_left(work, attempt)
     with work.store.read() as reading:
@@ -88,7 +90,7 @@ def pull_all(work: Work, attempt: Attempt, *, full: bool, resuming: bool, trusti
         for crm in unlisted
     ]
     found = owners_of(owners, work.config.write.unassigned_users)
-    return Setting(alive, found, orders, unread=unread, unlisted=unlisted)
+    return Setting(alive, found, orders, unread=unread, unlisted=unlisted, read_only=read_only)
 
 
 def _pull_lists(work: Work, result: Result, crm: str, *, full: bool) -> None:

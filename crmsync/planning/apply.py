@@ -321,8 +321,10 @@ def _refuse(
     if retry and attempts + 1 < settings.attempts:
         journal.retry_later(writing, [row.record])
     elif left:
-        # What is refused whole is told, and tried once more: the next run may find the reason mended.
-        again = taken is None and not attempts and settings.attempts > 1
+        # What is refused whole is told, and tried once more: the next run may find the reason mended. So it is with our
+        # own fields; of a stage or owner that a rule of the CRM refuses each try would cost several calls.
+        own = taken is None or not any(name in refused for name in PEOPLES_FIELDS)
+        again = own and not attempts and settings.attempts > 1
         journal.park_change(writing, row._replace(change=left), reason, now, whole=taken is None, again=again)
         if taken and "owner" in refused:
             # whoever was to own it may have left just now: somebody else's turn comes at once
