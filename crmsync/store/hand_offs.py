@@ -167,21 +167,23 @@ def owner_writes(connection: Connection, row_ids: Sequence[int], since: int) -> 
 
 
 class OwnedRecord(NamedTuple):
-    """Who has a record (the CRM's id, `""` for nobody), whether it is there, and whether its owner is on hold."""
+    """Who has a record (the CRM's id, `""` for nobody), whether it is there, and whether it is to be decided about, or
+    will be, since its owner is on hold.
+    """
 
     owner: str
     is_live: bool
-    is_on_hold: bool
+    is_waiting: bool
 
 
 def owned_records_by_id(connection: Connection, row_ids: Sequence[int]) -> dict[int, OwnedRecord]:
     """Who has these records (row ids), as far as they are known."""
     found: dict[int, OwnedRecord] = {}
     for some in in_chunks(row_ids, IN_LIST):
-        query = select(record.c.id, record.c.owner, LIVE, record.c.on_hold).where(record.c.id.in_(some))
-        for row_id, owner_id, is_live, on_hold in plain_rows(connection, query):
-            is_on_hold = "owner" in orjson.loads(on_hold or "{}").get("after", {})
-            found[row_id] = OwnedRecord(owner_id or "", bool(is_live), is_on_hold)
+        query = select(record.c.id, record.c.owner, LIVE, record.c.on_hold, record.c.dirty)
+        for row_id, owner_id, is_live, on_hold, is_dirty in plain_rows(connection, query.where(record.c.id.in_(some))):
+            is_waiting = bool(is_dirty) or "owner" in orjson.loads(on_hold or "{}").get("after", {})
+            found[row_id] = OwnedRecord(owner_id or "", bool(is_live), is_waiting)
     return found
 
 
