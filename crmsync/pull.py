@@ -18,8 +18,8 @@ from crmsync.evaluation.freshness import date_events
 from crmsync.failpoint import failpoint
 from crmsync.model import Odd, Owner, Page, Ref
 from crmsync.odd_pages import naming_odd, note_left_out
-from crmsync.planning.apply import resolve_unknown
 from crmsync.planning.desk import Setting
+from crmsync.planning.verify import resolve_unknown
 from crmsync.pull_events import pull_all_events
 from crmsync.pull_outcomes import pull_outcomes
 from crmsync.result import Result

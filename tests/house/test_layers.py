@@ -35,6 +35,7 @@ APPLY = {
         "scored_people",
         "tasks",
         "unowned",
+        "verify",
     )
 }
 """What of planning acts; the rest of it only thinks."""
