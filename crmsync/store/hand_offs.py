@@ -125,12 +125,16 @@ def end_turns(connection: Connection, ended: Sequence[OpenTurn], unused: Sequenc
     """It is known what became of these; those that are `unused` count for nobody, as if they had not been."""
     for some in in_chunks([each.id for each in ended], IN_LIST):
         connection.execute(delete(open_turn).where(open_turn.c.id.in_(some)))
+    given, its = {(each.person, each.run, each.pool, each.member) for each in unused}, hand_off.c
+    for some in in_chunks(sorted({each.person for each in unused}), IN_LIST):
+        theirs = plain_rows(
+            connection, select(its.id, its.person, its.run, its.pool, its.owner).where(its.person.in_(some))
+        )
+        ids = [hand_off_id for hand_off_id, *what in theirs if tuple(what) in given]
+        connection.execute(delete(hand_off).where(its.id.in_(ids)))
     standings = read_standings(connection) if unused else {}
     changed: dict[str, dict[str, Standing]] = {}
     for each in unused:
-        its = hand_off.c
-        this = its.person == each.person, its.run == each.run, its.pool == each.pool, its.owner == each.member
-        connection.execute(delete(hand_off).where(*this))
         if had := standings.get(each.pool, {}).get(each.member):
             # Where it was to make up for days away, that is still to be made up for.
             left = Standing(max(had.turns - 1, 0), max(had.value - each.worth, 0))
