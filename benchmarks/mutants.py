@@ -99,7 +99,16 @@ TESTS = {
         "core/test_undo.py",
         "core/test_failures_cycle.py",
     ],
+    "crmsync/planning/verify.py": [
+        "core/test_apply.py",
+        "core/test_give_back.py",
+        *CORE,
+        "core/test_undo.py",
+        "core/test_failures_cycle.py",
+    ],
     "crmsync/planning": [
+        "core/test_returned_turns.py",
+        "core/test_fields_on_hold.py",
         "core/test_run_counts.py",
         "core/test_plan_report.py",
         "core/test_account_scores.py",

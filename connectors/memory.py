@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -43,6 +43,7 @@ class Memory:
         self.refusing_tasks: dict[str, TaskReceipt] = {}
         self.lists: dict[str, set[Ref]] = {}
         self.order: dict[str, tuple[str, ...]] = {}
+        self.read_only: dict[str, set[str]] = {}
         self.time: datetime | None = None
         self.records: dict[Ref, Contact] = {}
         self._versions: dict[Ref, list[tuple[Contact, bool]]] = {}
@@ -158,9 +159,16 @@ class Memory:
             elif change.ref in self.refusing:
                 yield Receipt(change.ref, ok=False, reason=self.refusing[change.ref])
             else:
-                self.writes.append(change)
-                self.edit(_changed(record, change))
-                yield Receipt(change.ref, ok=True)
+                yield self._take(record, change)
+
+    def _take(self, record: Contact, change: Change) -> Receipt:
+        refused = {name: "not editable" for name in self.read_only.get(change.ref.kind, ()) if name in change.after}
+        after = {name: value for name, value in change.after.items() if name not in refused}
+        if not after:
+            return Receipt(change.ref, ok=False, reason="not editable", refused=refused)
+        self.writes.append(replace(change, after=after))
+        self.edit(_changed(record, self.writes[-1]))
+        return Receipt(change.ref, ok=True, refused=refused)
 
     def estimate_writes(self, records: Mapping[str, int]) -> int:
         """One call a record."""
@@ -216,6 +224,10 @@ class Memory:
     def stage_order(self) -> Mapping[str, Sequence[str]]:
         """What a test says the order is."""
         return self.order
+
+    def read_only_fields(self) -> Mapping[str, Collection[str]]:
+        """What a test says cannot be edited."""
+        return self.read_only
 
     def create_fields(self) -> Sequence[str]:
         """Nothing to create."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -214,6 +214,12 @@ class Connector(Protocol):
 
     def stage_order(self) -> Mapping[str, Sequence[str]]:
         """By kind of record the CRM's own values of the stage, lowest first; a kind without a known order is absent."""
+        ...
+
+    def read_only_fields(self) -> Mapping[str, Collection[str]]:
+        """By kind of record the score fields, and `stage` and `owner`, that this user cannot edit, as the CRM describes
+        its fields. Cheap, called in each run after `missing_fields`; a change of one is refused without a call.
+        """
         ...
 
     def create_fields(self) -> Sequence[str]:

@@ -20,8 +20,8 @@ from crmsync.evaluation.freshness import date_events
 from crmsync.failpoint import failpoint
 from crmsync.model import Odd, Owner, Page, Ref
 from crmsync.odd_pages import naming_odd, note_left_out
-from crmsync.planning.apply import resolve_unknown
 from crmsync.planning.desk import Setting
+from crmsync.planning.verify import resolve_unknown
 from crmsync.pull_events import pull_all_events
 from crmsync.pull_outcomes import pull_outcomes
 from crmsync.result import Result
@@ -60,6 +60,7 @@ def pull_all(work: Work, attempt: Attempt, *, full: bool, resuming: bool, trusti
     result = attempt.result
     owners: list[Owner] = []
     orders: dict[tuple[str, str], Any] = {}
+    read_only: dict[tuple[str, str], Collection[str]] = {}
     prepare_crms(work, attempt)
     with work.store.read() as reading:
         restored = restored_crms(reading)
@@ -78,6 +79,7 @@ def pull_all(work: Work, attempt: Attempt, *, full: bool, resuming: bool, trusti
             _pull_lists(work, result, crm, full=full)
             owners += theirs
             orders |= {(crm, kind): values for kind, values in work.crms[crm].stage_order().items()}
+            read_only |= {(crm, kind): names for kind, names in work.crms[crm].read_only_fields().items()}
     pull_all_events(work, attempt, keeping=resuming)
     alive = crms_left(work, attempt)
     with work.store.read() as reading:
@@ -90,7 +92,7 @@ def pull_all(work: Work, attempt: Attempt, *, full: bool, resuming: bool, trusti
         for crm in unlisted
     ]
     found = owners_of(owners, work.config.write.unassigned_users)
-    return Setting(alive, found, orders, unread=unread, unlisted=unlisted)
+    return Setting(alive, found, orders, unread=unread, unlisted=unlisted, read_only=read_only)
 
 
 def _pull_lists(work: Work, result: Result, crm: str, *, full: bool) -> None:

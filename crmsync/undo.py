@@ -20,10 +20,11 @@ from crmsync.attempt import (
 from crmsync.errors import ConfigError
 from crmsync.failpoint import failpoint
 from crmsync.model import Change, Scalar
-from crmsync.planning.apply import apply_changes, read_present, resolve_unknown
+from crmsync.planning.apply import apply_changes
 from crmsync.planning.approval import plan_of
 from crmsync.planning.reversal import CHANGED, UNREADABLE, UNSEEN, Stages, reverse_change
 from crmsync.planning.tasks import close_tasks, describe_refused_tasks
+from crmsync.planning.verify import read_present, resolve_unknown
 from crmsync.pull import prepare_crms
 from crmsync.redaction import hide_secrets, secrets_of
 from crmsync.result import Result, new_run_id

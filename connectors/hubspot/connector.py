@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from math import ceil
@@ -209,6 +209,12 @@ class HubSpot:
         """The values of the lifecycle stage as this portal orders them, the admin's own among them."""
         stages = self._portal.stages()
         return {KIND: stages} if stages else {}
+
+    def read_only_fields(self) -> Mapping[str, Collection[str]]:
+        """The properties of ours and the stage, as far as the portal's definitions say that they are read-only."""
+        known = self._portal.definitions("contacts")
+        spelled = {**FieldMap.spelled(self._names.score_fields, KIND), "stage": STAGE}
+        return {KIND: {name for name, prop in spelled.items() if prop in known and not known[prop].writable}}
 
     def create_fields(self) -> Sequence[str]:
         """Create the properties of ours that are missing."""

@@ -19,7 +19,7 @@ from connectors.hubspot.deals import (
     opportunities_of,
     plan_deals,
 )
-from connectors.hubspot.errors import Forbidden
+from connectors.hubspot.errors import Forbidden, RequestRefused
 from connectors.hubspot.history import HISTORY, read_histories
 from connectors.hubspot.mapping import changed_at
 from connectors.hubspot.paging import Listing, Skipping, Window, whole_list

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from math import ceil
@@ -199,6 +199,18 @@ class SalesforceConnector:
         }
         return {
             kind: field.options for kind, field in found.items() if field and field.options and field.type == "picklist"
+        }
+
+    def read_only_fields(self) -> Mapping[str, Collection[str]]:
+        """The fields of ours, the stage and the owner, as far as describe says that they cannot be updated."""
+        self._schema.learn(OBJECTS.values())
+        return {
+            kind: {
+                name
+                for name, api in reader.written_fields.items()
+                if (known := self._schema.of(OBJECTS[kind]).get(api.lower())) is not None and not known.writable
+            }
+            for kind, reader in self._readers.items()
         }
 
     def create_fields(self) -> Sequence[str]:

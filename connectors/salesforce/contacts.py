@@ -63,6 +63,7 @@ class RecordReader:
         self.companies = names.companies
         self.unread: frozenset[str] = frozenset()
         self.stage_field = settings.stage_field.get("lead" if kind == "lead" else "contact", "")
+        self.written_fields = {**self.score_fields, "stage": self.stage_field, "owner": "OwnerId"}
         self.stages = {value: name for name, value in FieldMap.spelled(names.stages, kind).items()}
         self._read: Mapping[str, str] = {}
 

@@ -74,8 +74,7 @@ class Cells:
 
     def spelled(self, kind: str) -> dict[str, str]:
         """The API name of everything that can be written to a kind."""
-        reader = self._readers[kind]
-        return {**reader.score_fields, "stage": reader.stage_field, "owner": "OwnerId"}
+        return self._readers[kind].written_fields
 
     def row(self, change: Change) -> Update:
         """A change with its cells checked against describe; what cannot be written is refused without asking."""

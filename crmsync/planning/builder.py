@@ -18,6 +18,7 @@ from crmsync.planning.accounts import AccountScores, find_moved_accounts, read_a
 from crmsync.planning.deadlines import read_breaches
 from crmsync.planning.desk import Setting
 from crmsync.planning.guard import NOBODY, Held, guard_violations, people_to_hold
+from crmsync.planning.open_turns import give_back_turns
 from crmsync.planning.people_columns import name_planning, name_scoring, read_holds
 from crmsync.planning.person_plan import PlanBuilder
 from crmsync.planning.run_counts import count_run
@@ -174,6 +175,7 @@ def _prepare(work: Work, tx: Connection, setting: Setting) -> Prepared:
         shared_mailboxes=identity.shared_mailboxes,
     )
     promised, judged = journal.take_unsent(tx, setting.crms)
+    give_back_turns(tx, promised, work.now_ms)
     promised |= approval.release_undone(tx, setting.approval.plans)
     release_by_config(tx, work.config.decision_hash())
     adopted = run_journal.adopted_configs(tx)
@@ -185,7 +187,7 @@ def _prepare(work: Work, tx: Connection, setting: Setting) -> Prepared:
     spread_edits(tx, setting.crms)
     breaches = read_breaches(tx, work.config, work.now) if _acts_on_breaches(work.config) else []
     make_dirty(tx, sorted(contacts_of(tx, owners_to_replace(work.config.sla, breaches).keys())))
-    journal.wake_up(tx, work.now_ms)
+    journal.wake_up(tx, work.now_ms, setting.read_only)
     holds = read_holds(tx, work.config, work.now)
     due: list[int] = []
     if work.config.asks_about_account_scores():
@@ -330,6 +332,8 @@ def _close(work: Work, tx: Connection, desk: PlanBuilder, held: Held, prepared: 
     mark_stage_overrides(tx, desk.stage_overrides)
     hand_offs.save_standings(tx, desk.given.standings)
     hand_offs.save_hand_offs(tx, desk.hand_offs)
+    this_run = {"run": desk.run, "at": work.now_ms}
+    hand_offs.save_open_turns(tx, [{**this_run, **each._asdict()} for each in desk.given.turns])
     hand_offs.save_entries(tx, desk.run, work.now_ms, desk.model_hash, desk.entries)
     planned = plan_tasks(work.config, desk.run, work.now, desk.handed, desk.tagged)
     settled = desk.given.hand_offs.keys() | desk.not_routed

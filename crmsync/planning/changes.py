@@ -17,6 +17,11 @@ PEOPLES_FIELDS = ("stage", "owner")
 """The CRM's own fields: they belong to people first."""
 
 
+def is_personal(change: Change) -> bool:
+    """Whether a change moves what belongs to people first."""
+    return any(name in change.after for name in PEOPLES_FIELDS)
+
+
 ANY_MOVE = LeastMove()
 
 
@@ -328,3 +333,8 @@ def unconfirmed_fields(change: Change, present: Contact) -> dict[str, Scalar | N
 def _filled(value: Scalar | None) -> Scalar | None:
     """CRMs do not tell "" from nothing."""
     return None if value == "" else value
+
+
+def describe_refusals(refused: Mapping[str, str]) -> str:
+    """Which fields a CRM refused, each with the reason."""
+    return "; ".join(f"{name}: {why}" for name, why in sorted(refused.items()))

@@ -31,6 +31,7 @@ from crmsync.scoring import Scores
 from crmsync.scoring.values import make_column
 from crmsync.scoring.wording import to_points
 from crmsync.store import companies, hand_offs
+from crmsync.store.journal import ReadOnly
 from crmsync.store.memberships import lists_of_people
 from crmsync.store.scores import StoredScore, read_addresses
 
@@ -40,7 +41,8 @@ class Setting(NamedTuple):
 
     `crms` take part; `orders` are their own orders of stages by (crm, kind); `edited` are CRMs that were last planned
     for with another config; `unread` are CRMs of which nothing was ever read; `unlisted` are CRMs with a list of
-    `[exclude]` that was never read; `unguarded` says that nobody has to be asked.
+    `[exclude]` that was never read; `unguarded` says that nobody has to be asked; `read_only` are fields that crmsync's
+    user cannot edit at present.
     """
 
     crms: Sequence[str]
@@ -51,6 +53,7 @@ class Setting(NamedTuple):
     unread: Sequence[str] = ()
     unlisted: Sequence[str] = ()
     unguarded: bool = False
+    read_only: ReadOnly = {}
 
 
 class Account(NamedTuple):

@@ -7,15 +7,18 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from crmsync.connector import FieldMap
 from crmsync.counts import count_of
 from crmsync.dead_feeds import DeadFeed
 from crmsync.planning.person_plan import PlanBuilder
 from crmsync.result import Result
 from crmsync.routing.feedback import describe_strange_tags
-from crmsync.store import tasks
+from crmsync.store import journal, tasks
 from crmsync.store.distribution import keep_distribution
 from crmsync.store.events import count_unmatched
+from crmsync.store.journal import FieldOnHold
 from crmsync.store.scores import band_counts, count_tags, destination_counts, pulled_counts
+from crmsync.store.sql import from_ms
 
 
 def count_run(tx: Connection, result: Result, desk: PlanBuilder, holds: Sequence[DeadFeed]) -> None:
@@ -42,7 +45,25 @@ def count_run(tx: Connection, result: Result, desk: PlanBuilder, holds: Sequence
     if little := frozenset[int]().union(*desk.small_moves.values()):
         result.notes.append(f"{count_of(len(little), 'person')} moved by less than {desk.least}: not written")
     result.notes += describe_strange_tags(desk.work.config.feedback, people)
+    on_hold = journal.fields_on_hold(tx, desk.setting.read_only)
+    result.notes += [describe_field_on_hold(each, desk.names.get(each.crm, FieldMap())) for each in on_hold]
     result.waiting_for_owner = {"count": result.routing["waiting"], "reasons": result.routing["reasons"]}
+
+
+def describe_field_on_hold(field: FieldOnHold, names: FieldMap) -> str:
+    """Which field a CRM will not take, of how many records, since when, and when it is tried again."""
+    crm, kind, name = field.crm, field.kind, field.name
+    api = FieldMap.spelled(names.score_fields, kind).get(name)
+    which, many = f"{api} ({name})" if api else name, count_of(field.records, "record")
+    said = f"{crm}: the {kind} field {which} is on hold for {many} since {_minute(field.since)}, because "
+    if field.is_read_only:
+        return f"{said}crmsync's user cannot edit it; crmsync tries again when it can"
+    until = _minute(field.since + journal.PATIENCE)
+    return f"{said}{crm} rejects it; crmsync tries again after {until}, or when the record changes"
+
+
+def _minute(at: int) -> str:
+    return f"{from_ms(at):%Y-%m-%d %H:%M} UTC"
 
 
 def _count_destinations(tx: Connection, desk: PlanBuilder) -> dict[str, Any]:

@@ -47,11 +47,23 @@ class HandOff(NamedTuple):
     rerouted: bool = False
 
 
+class TakenTurn(NamedTuple):
+    """Whom somebody (an address or a queue) is to get: what the person is worth in the pool (hundredths), and by the
+    row id of each record the owner's id and the one before. `pool` is `""` where it was nobody's turn.
+    """
+
+    person: int
+    pool: str
+    member: str
+    worth: int
+    records: Mapping[int, tuple[str, str]]
+
+
 class Assignment(NamedTuple):
     """Who got whom.
 
     By the row id of a record the owner's id and why; the standings of each pool; by person why they wait, the track of
-    a route, the route that decided, and the hand-off.
+    a route, the route that decided, and the hand-off; and what is to be given back of it where no CRM takes it.
     """
 
     owner_of: Mapping[int, str]
@@ -61,6 +73,7 @@ class Assignment(NamedTuple):
     tracks: Mapping[int, str]
     routes: Mapping[int, str]
     hand_offs: Mapping[int, HandOff]
+    turns: Sequence[TakenTurn] = ()
 
 
 NO_ASSIGNMENT = Assignment({}, {}, {}, {}, {}, {}, {})
@@ -102,6 +115,7 @@ def assign_owners(people: Iterable[Unassigned], desk: Desk) -> Assignment:
         assigner.tracks,
         assigner.routes,
         assigner.hand_offs,
+        assigner.turns,
     )
 
 
@@ -128,6 +142,7 @@ class _Assigner:
         self.routes: dict[int, str] = {}
         self.hand_offs: dict[int, HandOff] = {}
         self.given_to: dict[int, str] = {}
+        self.turns: list[TakenTurn] = []
 
     def serve(self, person: Unassigned) -> None:
         """Give each record of a person that has no owner one, or say why not."""
@@ -295,7 +310,7 @@ class _Assigner:
         for human in [normal_email(route.to)] if whom is None else whom:
             given = () if human == person.late else self._give_human(human, why, free, held)
             if given:
-                self._note(person, HandOff(human, route.name, "", why), count=count)
+                self._note(person, HandOff(human, route.name, "", why), given, count=count)
                 return given
         if whom is not None:
             return _Lacking(f"{why} is not known or not active", goes_on=True)
@@ -331,7 +346,7 @@ class _Assigner:
         given = () if last == person.late else self._give_human(last, instead, free, held)
         if not given:
             return _Lacking(f"{why}; {self._lack(free, held, [last], pool.fallback)}")
-        self._note(person, HandOff(last, route.name, "", instead), count=count)
+        self._note(person, HandOff(last, route.name, "", instead), given, count=count)
         return given
 
     def _take_turn(
@@ -366,7 +381,7 @@ class _Assigner:
             if turn.member is not None:
                 self.standings[pool.name] = dict(turn.standings)
                 given = self._give_human(turn.member, turn.why, free, held)
-                self._note(person, HandOff(turn.member, route.name, pool.name, turn.why), count=count)
+                self._note(person, HandOff(turn.member, route.name, pool.name, turn.why), given, count=count)
                 return given, turn.why
             lack = turn.why
         return (), lack
@@ -386,15 +401,18 @@ class _Assigner:
         for each in fresh:
             self._give(each, queue, f"queue {name}")
         if fresh:
-            self._note(person, HandOff(to, route.name, "", f"queue {name}"), count=count)
+            self._note(person, HandOff(to, route.name, "", f"queue {name}"), fresh, count=count)
         return free
 
     def _give(self, record: Holding, owner_id: str, why: str) -> None:
         self.owner_of[record.id] = owner_id
         self.why[record.id] = why
 
-    def _note(self, person: Unassigned, hand_off: HandOff, *, count: bool) -> None:
+    def _note(self, person: Unassigned, hand_off: HandOff, given: Sequence[Holding], *, count: bool) -> None:
         """Count a person for whoever got them: once, though they may have records in two CRMs."""
+        records = {each.id: (self.owner_of[each.id], each.owner or "") for each in given}
+        worth = person.worth.get(hand_off.pool, 0)
+        self.turns.append(TakenTurn(person.person, hand_off.pool, hand_off.owner, worth, records))
         if count:
             if person.late:
                 hand_off = hand_off._replace(why=f"{_said_late(person)}; {hand_off.why}", rerouted=True)

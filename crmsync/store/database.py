@@ -29,7 +29,7 @@ from crmsync.store.turn import WriterTurn
 
 _log = logging.getLogger(__name__)
 
-FIRST, HEAD = "0001", "0022"
+FIRST, HEAD = "0001", "0023"
 """The oldest and the newest migration; a test holds the latter against `migrations/versions`."""
 
 BACKUP = 0x63726D73  # "crms"

@@ -32,6 +32,7 @@ from crmsync.store.schema import (
     identity,
     name_word,
     note,
+    open_turn,
     past_field,
     person,
     protected,
@@ -140,6 +141,8 @@ def remove_records(connection: Connection, rows: Sequence[Any], refs: Iterable[R
     kept = (score_input, hand_off, stage_entry, task, verdict)
     for column in (person.c.id, *(table.c.person for table in kept)):
         remove(column.table, column.in_(gone))
+    # The next run gives back whose turn it was.
+    connection.execute(update(open_turn).where(open_turn.c.person.in_(gone)).values(person=0, records="{}"))
     # The ledger before says what was known of somebody, by the names of the rules.
     connection.execute(update(person).where(person.c.id.in_(left)).values(ledger_before=None))
     connection.execute(update(stage_entry).where(stage_entry.c.person.in_(left)).values(ledger=None))

@@ -6,9 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import Connection, bindparam, cast, func, insert, select
+from sqlalchemy import Connection, bindparam, cast, delete, func, insert, select
 
 from crmsync.model import TOUCHES, HandedOver, Standing
+from crmsync.store.run_journal import PLANS
 from crmsync.store.schema import (
     LIVE,
     activity,
@@ -16,13 +17,15 @@ from crmsync.store.schema import (
     change,
     fact,
     hand_off,
+    open_turn,
     owner,
     person,
     record,
+    run,
     stage_entry,
     turn,
 )
-from crmsync.store.sql import IN_LIST, in_chunks, plain_rows, upsert
+from crmsync.store.sql import IN_LIST, dump_json, in_chunks, plain_rows, upsert, write_many
 
 
 def read_standings(connection: Connection) -> dict[str, dict[str, Standing]]:
@@ -83,6 +86,109 @@ def entry_before(connection: Connection, person_id: int, at: int) -> dict[str, A
     query = select(stage_entry).where(it.person == person_id, it.at <= at).order_by(it.id.desc()).limit(1)
     row = connection.execute(query).mappings().first()
     return None if row is None else dict(row)
+
+
+class OpenTurn(NamedTuple):
+    """Whom a run gave to a `member` (an address or a queue), where nobody knows yet whether a CRM took it.
+
+    `at` is when (milliseconds), `worth` what the person counts in the pool (hundredths), `records` has by the row id of
+    each record the CRM's ids of the owner and of the one before.
+    """
+
+    id: int
+    run: str
+    at: int
+    person: int
+    pool: str
+    member: str
+    worth: int
+    records: Mapping[int, tuple[str, str]]
+
+
+def save_open_turns(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Store whom a run gave to whom: all of `OpenTurn` but its id."""
+    stored = [{**row, "records": dump_json({str(each): ids for each, ids in row["records"].items()})} for row in rows]
+    write_many(connection, open_turn.insert(), stored)
+
+
+def read_open_turns(connection: Connection) -> list[OpenTurn]:
+    """Whom runs gave to whom, as far as it is not known whether a CRM took it."""
+    of = open_turn.c
+    query = select(of.id, of.run, of.at, of.person, of.pool, of.member, of.worth, of.records).order_by(of.id)
+    return [
+        OpenTurn._make((*row[:7], {int(row_id): tuple(ids) for row_id, ids in orjson.loads(row[7]).items()}))
+        for row in plain_rows(connection, query)
+    ]
+
+
+def end_turns(connection: Connection, ended: Sequence[OpenTurn], unused: Sequence[OpenTurn]) -> None:
+    """It is known what became of these; those that are `unused` count for nobody, as if they had not been."""
+    for some in in_chunks([each.id for each in ended], IN_LIST):
+        connection.execute(delete(open_turn).where(open_turn.c.id.in_(some)))
+    given, its = {(each.person, each.run, each.pool, each.member) for each in unused}, hand_off.c
+    for some in in_chunks(sorted({each.person for each in unused}), IN_LIST):
+        theirs = plain_rows(
+            connection, select(its.id, its.person, its.run, its.pool, its.owner).where(its.person.in_(some))
+        )
+        ids = [hand_off_id for hand_off_id, *what in theirs if tuple(what) in given]
+        connection.execute(delete(hand_off).where(its.id.in_(ids)))
+    standings = read_standings(connection) if unused else {}
+    changed: dict[str, dict[str, Standing]] = {}
+    for each in unused:
+        if had := standings.get(each.pool, {}).get(each.member):
+            # Where it was to make up for days away, that is still to be made up for.
+            left = Standing(max(had.turns - 1, 0), max(had.value - each.worth, 0))
+            standings[each.pool][each.member] = changed.setdefault(each.pool, {})[each.member] = left
+    save_standings(connection, changed)
+
+
+class OwnerWrite(NamedTuple):
+    """What became of an owner (the CRM's id) whom a run wanted to give a record, and when (milliseconds)."""
+
+    owner: str
+    at: int
+    is_taken: bool
+    is_refused: bool
+    is_open: bool
+
+
+def owner_writes(connection: Connection, row_ids: Sequence[int], since: int) -> dict[int, list[OwnerWrite]]:
+    """By record (row id) each owner whom a run wanted to give it since an instant (milliseconds), in their order."""
+    found: dict[int, list[OwnerWrite]] = {}
+    of = change.c
+    plans = select(run.c.id).where(run.c.verdict.in_(PLANS))
+    for some in in_chunks(row_ids, IN_LIST):
+        query = select(of.record, of.at, of.state, of.after, of.refused).where(
+            of.record.in_(some), of.at >= since, of.run.not_in(plans), of.after.contains('"owner":', autoescape=True)
+        )
+        for row_id, at, state, after, said in plain_rows(connection, query.order_by(of.id)):
+            refused = state == "rejected" or (state == "partly" and "owner" in orjson.loads(said))
+            taken = state in ("updated", "partly") and not refused
+            owner_id = str(orjson.loads(after)["owner"] or "")
+            write = OwnerWrite(owner_id, int(at), taken, refused, state in ("planned", "sent"))
+            found.setdefault(row_id, []).append(write)
+    return found
+
+
+class OwnedRecord(NamedTuple):
+    """Who has a record (the CRM's id, `""` for nobody), whether it is there, and whether it is to be decided about, or
+    will be, since its owner is on hold.
+    """
+
+    owner: str
+    is_live: bool
+    is_waiting: bool
+
+
+def owned_records_by_id(connection: Connection, row_ids: Sequence[int]) -> dict[int, OwnedRecord]:
+    """Who has these records (row ids), as far as they are known."""
+    found: dict[int, OwnedRecord] = {}
+    for some in in_chunks(row_ids, IN_LIST):
+        query = select(record.c.id, record.c.owner, LIVE, record.c.on_hold, record.c.dirty)
+        for row_id, owner_id, is_live, on_hold, is_dirty in plain_rows(connection, query.where(record.c.id.in_(some))):
+            is_waiting = bool(is_dirty) or "owner" in orjson.loads(on_hold or "{}").get("after", {})
+            found[row_id] = OwnedRecord(owner_id or "", bool(is_live), is_waiting)
+    return found
 
 
 def hand_offs_since(connection: Connection, since: int) -> list[tuple[str, int]]:

@@ -14,6 +14,7 @@ from crmsync.store.erasure import clear_personal_data
 from crmsync.store.records import drop_score_inputs, held_band, ids_by_ref, mark_dirty
 from crmsync.store.run_journal import PLANS, rewrite_plan
 from crmsync.store.schema import (
+    LIVE,
     ON_HOLD,
     OPEN,
     WAKING,
@@ -36,6 +37,10 @@ GIVEN_BACK, NOT_GIVEN_BACK = "a user set it a moment before; restored", "could n
 
 PATIENCE = 86_400_000
 """Milliseconds after which a change that a CRM would not take is tried again: what was in its way may be mended."""
+
+
+ReadOnly = Mapping[tuple[str, str], Collection[str]]
+"""By CRM and kind of record the names that cannot be edited at present."""
 
 
 class JournalRow(NamedTuple):
@@ -389,29 +394,66 @@ def park_changes(connection: Connection, changes: Sequence[tuple[int, Change]], 
         park_change(connection, JournalRow(0, row_id, each), reason, now, whole=False)
 
 
-def unpark_changes(connection: Connection, before: int, after: int | None = None) -> None:
+def unpark_changes(
+    connection: Connection, before: int, after: int | None = None, read_only: ReadOnly | None = None
+) -> None:
     """Try again what was parked before an instant (milliseconds), or `after` another one: a clock was wrong then.
 
     Somebody may have mended what was in its way. What was parked until the next run only is tried again in any case.
+    What is on hold because all of it is `read_only` waits for as long as that is so, and is tried again at once then.
     """
-    query = select(record.c.id, record.c.on_hold).where(ON_HOLD)
+    it = record.c
     ready: dict[int, list[int]] = {0: [], 1: []}
-    for row in connection.execute(query):
-        held = orjson.loads(row.on_hold)
-        at = held.get("at", 0)
-        if at <= before or (after is not None and at > after):
-            ready[0].append(row.id)
+    waiting = []
+    for row_id, crm, kind, text in connection.execute(select(it.id, it.crm, it.kind, it.on_hold).where(ON_HOLD)):
+        held = orjson.loads(text)
+        at, names = held.get("at", 0), held["after"].keys()
+        locked = names & set((read_only or {}).get((crm, kind), ()))
+        if names and names == locked:
+            if not held.get("again"):
+                waiting.append({"its_id": row_id, "now_on_hold": dump_json({**held, "again": True})})
+        elif at <= before or (after is not None and at > after):
+            ready[0].append(row_id)
         elif held.get("again"):  # the attempt counts: a second refusal in a row is left for long
-            ready[1].append(row.id)
+            ready[1].append(row_id)
     for attempts, row_ids in ready.items():
         for some in in_chunks(row_ids, IN_LIST):
             tried_again = {"on_hold": "", "attempts": attempts, "dirty": True}
             connection.execute(update(record).where(record.c.id.in_(some)).values(tried_again))
+    statement = update(record).where(record.c.id == bindparam("its_id")).values(on_hold=bindparam("now_on_hold"))
+    write_many(connection, statement, waiting)
 
 
-def wake_up(connection: Connection, now: int) -> None:
+class FieldOnHold(NamedTuple):
+    """A field that a CRM will not take of so many records, since when (milliseconds)."""
+
+    crm: str
+    kind: str
+    name: str
+    is_read_only: bool
+    since: int
+    records: int
+
+
+def fields_on_hold(connection: Connection, read_only: ReadOnly) -> list[FieldOnHold]:
+    """The fields that are on hold of live records.
+
+    Of a record that was refused whole, nobody knows for which field, unless it is the only one or read-only.
+    """
+    found: dict[tuple[str, str, str, bool], tuple[int, int]] = {}
+    it = record.c
+    for crm, kind, text in connection.execute(select(it.crm, it.kind, it.on_hold).where(ON_HOLD, LIVE)):
+        held, locked = orjson.loads(text), read_only.get((crm, kind), ())
+        for name in held["after"]:
+            if name in locked or len(held["after"]) == 1 or not held.get("whole", True):
+                since, records = found.get((crm, kind, name, name in locked), (held["at"], 0))
+                found[crm, kind, name, name in locked] = min(since, held["at"]), records + 1
+    return [FieldOnHold(*which, *since) for which, since in sorted(found.items())]
+
+
+def wake_up(connection: Connection, now: int, read_only: ReadOnly) -> None:
     """Time alone makes these contacts due: a user's change has been respected long enough, or a refusal may be over."""
-    unpark_changes(connection, now - PATIENCE)
+    unpark_changes(connection, now - PATIENCE, read_only=read_only)
     connection.execute(update(record).where(WAKING, record.c.wake_at <= now).values(dirty=True, wake_at=None))
 
 

@@ -428,6 +428,19 @@ turn = Table(
     PrimaryKeyConstraint("pool", "member"),
 )
 
+open_turn = Table(
+    "open_turn",  # whom a run gave to somebody, until it is known whether a CRM took that
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("run", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("person", Id, nullable=False),  # 0 once they are forgotten
+    Column("pool", Text, nullable=False),  # "" where it was nobody's turn
+    Column("member", Text, nullable=False),  # an address, or a queue
+    Column("worth", BigInteger, nullable=False),  # hundredths, as in `value` of `turn`
+    Column("records", Text, nullable=False),  # JSON: the owner's id and the one before, by the record's row id
+)
+
 hand_off = Table(
     "hand_off",  # each time somebody got an owner
     metadata,

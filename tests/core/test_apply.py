@@ -8,7 +8,8 @@ import pytest
 
 from crmsync.cycle import run_cycle
 from crmsync.model import Receipt, Ref
-from crmsync.planning.apply import GONE_SINCE, UNREADABLE, read_present
+from crmsync.planning.apply import UNREADABLE
+from crmsync.planning.verify import GONE_SINCE, read_present
 from crmsync.store import schema
 from crmsync.undo import undo_run
 from crmsync.work import Work

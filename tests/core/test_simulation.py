@@ -228,7 +228,12 @@ BREAKS = [
     ),
     (edited_and_edited_back, f"{APPLY}.make_dirty", lambda *_: None, "."),
     (changed_by_a_user, "crmsync.planning.changes.noticed_at", lambda _lease: 0, "people win"),
-    (refused, "crmsync.store.journal.unpark_changes", lambda *_: None, "the next plan|a state built anew|every record"),
+    (
+        refused,
+        "crmsync.store.journal.unpark_changes",
+        lambda *_, **_named: None,
+        "the next plan|a state built anew|every record",
+    ),
     (many_come, "crmsync.planning.builder.guard_violations", lambda *_: (), "large surprises wait"),
     (looked_at, "crmsync.cycle.copy_state", the_state_itself, "."),
     (taken_over, "crmsync.store.turn.WriterTurn.fence", lambda *_: None, "."),

@@ -27,6 +27,7 @@ APPLY = {
         "deadlines",
         "desk",
         "field_reading",
+        "open_turns",
         "people_columns",
         "person_plan",
         "review",
@@ -34,6 +35,7 @@ APPLY = {
         "scored_people",
         "tasks",
         "unowned",
+        "verify",
     )
 }
 """What of planning acts; the rest of it only thinks."""

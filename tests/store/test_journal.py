@@ -113,9 +113,17 @@ def test_what_is_on_hold_is_tried_again_by_its_date(state, ada, before, after, t
 
 def test_patience_with_a_refusal_ends_after_a_day(state, ada):
     act(state, journal.park_changes, [(ada, change(ada, score=9).change)], "locked", 100)
-    act(state, journal.wake_up, DAY + 99)
+    act(state, journal.wake_up, DAY + 99, {})
     assert (stored(state)["on_hold"]["reason"], stored(state)["dirty"]) == ("locked", False)
-    act(state, journal.wake_up, DAY + 100)
+    act(state, journal.wake_up, DAY + 100, {})
+    assert (stored(state)["on_hold"], stored(state)["dirty"]) == ({}, True)
+
+
+def test_what_is_on_hold_waits_while_all_of_it_is_read_only_and_no_longer(state, ada):
+    act(state, journal.park_changes, [(ada, change(ada, score=9, stage="mql").change)], "locked", 100)
+    act(state, journal.wake_up, 2 * DAY, {("hubspot", "contact"): {"score", "stage"}})
+    assert (stored(state)["on_hold"]["at"], stored(state)["dirty"]) == (100, False)
+    act(state, journal.wake_up, 200, {("salesforce", "contact"): {"score"}})
     assert (stored(state)["on_hold"], stored(state)["dirty"]) == ({}, True)
 
 
