@@ -74,6 +74,7 @@ TESTS = {
         "core/test_undo.py",
     ],
     "crmsync/planning/person_plan.py": [
+        "core/test_person_plan.py",
         "core/test_run_counts.py",
         "core/test_queries.py",
         *CORE,
