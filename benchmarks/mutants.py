@@ -75,6 +75,7 @@ TESTS = {
     ],
     "crmsync/planning/person_plan.py": [
         "core/test_person_plan.py",
+        "core/test_person_changes.py",
         "core/test_run_counts.py",
         "core/test_queries.py",
         *CORE,
