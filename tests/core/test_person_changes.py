@@ -246,6 +246,15 @@ def test_the_furthest_stage_of_the_crm_that_leads_is_carried_and_an_earned_one_g
     assert written(none)[1]["stage"] == "mql"
 
 
+def test_the_furthest_stage_is_so_by_the_order_of_the_file():
+    stages = [{"name": name, "values": {HUBSPOT: name, SALESFORCE: name}} for name in ("new", "known", "lead")]
+    at = desk(tables={"stage": stages, "truth": {"stage": SALESFORCE}})
+    decide(
+        at, scored(), held(), *(lead(id=place, stage=name) for place, name in enumerate(("known", "new", "lead"), 2))
+    )
+    assert written(at)[1]["stage"] == "lead"
+
+
 def test_a_stage_goes_back_with_the_crm_that_leads_and_not_with_the_other():
     behind = held(stage="mql"), lead(stage="lead")
     for leads, goes in [(SALESFORCE, {1: "lead", 2: None}), (HUBSPOT, {1: None, 2: "mql"})]:

@@ -12,7 +12,7 @@ from crmsync.routing.lifecycle import StageMove, StageReason, StageState
 from crmsync.routing.rebuilt_turns import TurnCounter
 from crmsync.routing.tasks import Handed, Tagged
 from crmsync.store.hand_offs import NewEntry
-from crmsync.store.scores import StoredScore
+from crmsync.store.scores import Decided, StoredScore
 from tests.support.deciding import DAY, HUBSPOT, MS, SALESFORCE, decide, decision, desk, held, lead, scored, written
 from tests.support.make import config
 
@@ -57,13 +57,18 @@ def test_of_whom_the_file_leaves_out_nothing_is_written_but_what_clear_takes_awa
     at.leave_out(excluded, [held(**ours), lead(**ours)])
     assert at.changes == []
     (told,) = at.decided
-    assert (told.stage_why, told.owner_why, told.waiting, told.destination) == ("", "excluded: a rival", "", "")
-    clears = desk([HUBSPOT], tables={"exclude": {"addresses": ["a@b.example"], "clear": True}})
+    assert told._replace(owner_why="") == Decided(1, "", "", "", None, "", "", "", None, "", "{}", "")
+    assert told.owner_why == "excluded: a rival"
+    clear = {"exclude": {"addresses": ["a@b.example"], "clear": True}}
+    clears = desk([HUBSPOT], tables=clear)
     clears.leave_out(excluded, [held(**ours), lead(**ours)])
     assert written(clears) == {1: {"score": None}}
-    waits = desk(takes=lambda *_: False, tables={"exclude": {"addresses": ["a@b.example"], "clear": True}})
-    waits.leave_out(excluded, [held(**ours)])
-    assert waits.changes == []
+    waits = desk(takes=lambda person, crm: (person, crm) == (1, SALESFORCE), tables=clear)
+    waits.leave_out(excluded, [held(**ours), lead(**ours)])
+    assert written(waits) == {2: {"score": None}}
+    on_track = desk(tables=clear | {"write": {**config().write.model_dump(), "fields": {"track": KEPT}}})
+    on_track.leave_out(excluded, [held(current={"track": "nurture"})])
+    assert written(on_track) == {1: {"track": None}}
 
 
 # What is said of it
@@ -172,7 +177,7 @@ def test_the_track_of_a_given_route_counts_before_all_and_is_written_where_it_is
     write = {**config().write.model_dump(), "fields": {"track": KEPT}}
     at = desk(tables={"write": write})
     told = decide(at, scored(decision=decision(track="mine")), held(), given=NO_ASSIGNMENT._replace(tracks={1: "t"}))
-    assert (told.track, written(at)) == ("t", {1: {"track": "t"}})
+    assert (told.track, written(at), told.route) == ("t", {1: {"track": "t"}}, "")
     at = desk(tables={"write": write})
     assert decide(at, scored(), held()).track == ""
     assert at.changes == []  # "" is no value: the field is empty already
@@ -260,6 +265,13 @@ def test_an_entry_into_a_stage_or_the_band_of_the_hand_off_is_kept_once(stage, w
     person = scored(decision=decision(stage, wanted, "", sales(at)), band=band, before=last and before(**last))
     decide(at, person, held(owner="hubspot-bob"))
     assert at.entries == ([NewEntry(1, stage, "bob@acme.example")] if enters else [])
+
+
+def test_the_band_of_the_hand_off_is_the_one_that_the_file_names():
+    at = desk(tables={"outcome": {"line": "warm"}})
+    for band in ("cold", "warm", "mql"):
+        decide(at, scored(decision=decision("", routes=sales(at)), band=band), held())
+    assert len(at.entries) == 2
 
 
 def test_who_is_not_in_play_or_left_out_enters_no_band_and_who_has_no_owner_enters_with_none():
