@@ -129,6 +129,7 @@ TESTS = {
         *CORE,
     ],
     "crmsync/store/run_journal.py": ["store", "core/test_queries.py", *CORE],
+    "crmsync/store/scores.py": ["store", "core/test_scored_rows.py", "core/test_queries.py", *CORE],
     "crmsync/scoring": [
         "scoring",
         "core/test_lint.py",
