@@ -119,7 +119,13 @@ TESTS = {
         "core/test_sla_http.py",
         *CORE,
     ],
-    "crmsync/store/contacts.py": ["store", "core/test_full_pull.py", "core/test_cycle.py", "core/test_erasure.py"],
+    "crmsync/store/contacts.py": [
+        "store",
+        "core/test_full_pull.py",
+        "core/test_cycle.py",
+        "core/test_erasure.py",
+        "core/test_forget.py",
+    ],
     "crmsync/store/activities.py": ["store", "core/test_full_pull.py", "core/test_cycle.py"],
     "crmsync/store/journal.py": [
         "store",
