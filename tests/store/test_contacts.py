@@ -15,6 +15,7 @@ from tests.support.make import NOW, activity, contact
 from tests.support.state import rows, save
 
 MS = to_ms(NOW)
+COMPANY = Company("77", "X")
 
 
 def one(state, number=1):
@@ -131,6 +132,15 @@ def test_a_record_that_another_one_replaces_is_marked_so_once(state, how):
     assert [each for each in past(state) if each[0] == REPLACED] == []
 
 
+def test_nothing_personal_comes_with_a_record_that_is_gone_whatever_the_crm_delivers(state):
+    save(state, contact(1, name="Ada", fields={"title": "VP"}))
+    told = {"name": "Ada", "fields": {"title": "VP"}, "current": {"reason": "VP"}, "group": "eu", "company": COMPANY}
+    save(state, contact(1, gone=True, merged_into=Ref("hubspot", "contact", "2"), created_at=NOW, **told))
+    row = one(state)
+    empty = ("name", "emails", "fields", "current", "band", "crm_group", "company", "domain", "created_at")
+    assert [row[name] for name in empty] == ["", "[]", "{}", "{}", "", "", "", "", None]
+
+
 def test_of_a_record_that_is_deleted_nothing_is_past(state):
     save(state, contact(1, fields={"title": "VP"}, emails=("a@x.example",), stage="lead"))
     save(state, contact(1, gone=True))
@@ -197,9 +207,6 @@ def test_a_partial_refusal_is_tried_again_at_the_second_touch_and_the_attempt_co
 
 
 # Whom it concerns
-
-
-COMPANY = Company("77", "X")
 
 
 def of_firm(number, **over):
@@ -280,6 +287,7 @@ def test_nothing_of_who_was_merged_away_leads_to_them_but_their_ids(state):
     assert [row[name] for name in empty] == ["", "{}", "{}", "", "", None]
     keys = {each["key"] for each in rows(state, schema.identity) if each["record"] == row["id"]}
     assert keys == {"record:hubspot:contact:1", "record:hubspot:contact:2"}
+    assert rows(state, schema.name_word) == []
 
 
 # Records that a CRM has no more
