@@ -9,6 +9,7 @@ from crmsync.model import Counter
 from crmsync.store import schema
 from crmsync.store.activities import move_activities, save_activities
 from crmsync.store.feed_days import read_feed_days
+from crmsync.store.forgetting import forget_records
 from tests.store.test_store import dirty, edited, settle
 from tests.support.make import NOW, activity, contact
 from tests.support.state import rows, save
@@ -133,6 +134,16 @@ def test_a_record_that_was_not_pulled_yet_gets_a_row_that_waits_for_it(state):
     assert [row[name] for name in ("crm", "kind", "ref_id", "known", "seen_run", "dirty")] == [
         "salesforce", "lead", "00Q1", False, "", True,
     ]  # fmt: skip
+
+
+def test_what_somebody_forgotten_did_is_not_stored_and_no_more_what_was_stored_for_the_same_id(state):
+    one, other = contact(1), contact(2)
+    save(state, one, other)
+    keep(state, activity(1, one))
+    with state.begin() as tx:
+        forget_records(tx, [row_ids(state)["2"]])
+    assert keep(state, activity(1, other), activity(2, other), activity(3, one)) == [(row_ids(state)["1"], at(1))]
+    assert [each for _crm, each, _ref in told(state)] == ["form_submitted:3"]
 
 
 # By address

@@ -304,7 +304,49 @@ def test_what_runs_wanted_and_what_they_wrote_are_told(state):
         assert journal.state_counts(reading, "r1") == {
             "hubspot": {"updated": 1, "partly": 1, "rejected": 1}, "salesforce": {"updated": 1},
         }  # fmt: skip
-        assert journal.count_kinds(reading, "r2") == [("hubspot", "contact", 1)]
+
+
+def test_changes_are_counted_by_crm_and_kind(state):
+    refs = [("hubspot", "contact"), ("salesforce", "lead"), ("salesforce", "contact"), ("salesforce", "lead")]
+    made = [(1, Change(Ref(crm, kind, "1"), {}, {})) for crm, kind in refs]
+    act(state, journal.add_changes, "r1", made, 5)
+    add(state, "r2", (1, "hubspot", {}))
+    assert sorted(act(state, journal.count_kinds, "r1")) == [
+        ("hubspot", "contact", 1), ("salesforce", "contact", 1), ("salesforce", "lead", 2),
+    ]  # fmt: skip
+
+
+def test_nothing_is_lost_where_there_are_more_than_one_statement_takes(state, monkeypatch):
+    monkeypatch.setattr(journal, "IN_LIST", 1)
+    save(state, *(contact(number, stage="lead") for number in (1, 2)))
+    ids = add(state, "r1", (1, "hubspot", {"score": 2}), (2, "hubspot", {"score": 2}))
+    assert act(state, journal.stored_changes, [*ids, 99]) == {*ids}
+    written = [JournalRow(0, row_id, Change(ADA, {}, {"score": 2})) for row_id in (1, 2)]
+    act(state, journal.record_written, written, 5)
+    assert [row["last_written"] for row in records(state)] == ['{"score":2}'] * 2
+    act(state, journal.mark_changes, ids, journal.REJECTED, 6)
+    assert {*journaled(state, "state").values()} == {"rejected"}
+    with state.read() as reading:
+        assert len([*journal.values_of(reading, ["r1", "r2"])]) == 2
+        assert journal.refused_owners(reading, [1, 2], 7) == {}
+
+
+@pytest.mark.parametrize("how", ["written", "overridden"])
+def test_what_scoring_reads_of_somebody_is_read_again_after_their_stage_moved_and_not_their_owner(state, ada, how):
+    def move(**values):
+        if how == "written":
+            act(state, journal.record_written, [change(ada, **values)], 5)
+        else:
+            act(state, journal.respect_override, ada, values, 5)
+
+    with state.begin() as tx:
+        tx.execute(schema.record.update().values(person=71))
+        for person in (71, 72):
+            tx.execute(schema.score_input.insert().values(person=person, made_for="", known="", events=b""))
+    move(owner="bob")
+    assert len(rows(state, schema.score_input)) == 2
+    move(stage="mql")
+    assert [row["person"] for row in rows(state, schema.score_input)] == [72]
 
 
 def test_whom_changes_concern_is_known_by_the_record_whatever_row_the_plan_names(state):

@@ -67,7 +67,7 @@ def test_the_text_of_a_config_is_kept_as_it_first_was(state):
 
 
 def test_the_latest_runs_come_newest_first_and_plans_are_none(state):
-    for run_id, at in (("r1", 1), ("r3", 3), ("r2", 2), ("r4", 3)):
+    for run_id, at in (("r1", 1), ("r4", 3), ("r2", 2), ("r3", 3)):
         begin(state, run_id, at, verdict="ok")
     for verdict in run_journal.PLANS:
         plan(state, f"p-{verdict}", verdict, at=9)
@@ -151,6 +151,22 @@ def test_runs_are_kept_for_their_time_and_longer_while_something_of_them_is_open
     assert {row["run"] for row in rows(state, schema.change)} == {"new", "open", "waiting", "approved"}
     assert {row["run"] for row in rows(state, schema.protected)} == {"new", "open"}
     assert [row["until"] for row in rows(state, schema.past_field)] == [20]
+
+
+def test_nothing_is_lost_where_there_are_more_than_one_statement_takes(state, monkeypatch):
+    monkeypatch.setattr(run_journal, "IN_LIST", 1)
+    for run_id in ("r1", "r2", "r3"):
+        begin(state, run_id, 10 if run_id != "r3" else 20, verdict="ok")
+        add(state, run_id, (1, "hubspot", {}), how=journal.UPDATED)
+        plan(state, f"plan of {run_id}")
+    act(state, run_journal.supersede_plans, ["plan of r1", "plan of r2"])
+    assert verdicts(state) == {
+        "r1": "ok", "r2": "ok", "r3": "ok", "plan of r1": "superseded", "plan of r2": "superseded",
+        "plan of r3": "waiting",
+    }  # fmt: skip
+    act(state, run_journal.prune_runs, 15, 30)
+    assert {*runs(state)} == {"r3", "plan of r3"}
+    assert {row["run"] for row in rows(state, schema.change)} == {"r3"}
 
 
 def test_the_changes_of_a_preview_go_after_a_month_and_what_became_of_it_stays(state):

@@ -178,6 +178,7 @@ def test_live_records_come_person_by_person_in_an_order_that_no_row_id_decides(s
     put_record(state, 1, 72, ref_id="9")
     put_record(state, 2, 72, crm="salesforce", kind="lead", ref_id="1")
     put_record(state, 3, 72, ref_id="88")
+    put_record(state, 5, 72, crm="salesforce", ref_id="2")
     put_record(
         state, 4, 71, crm_group="eu", stage="mql", owner="ann", current='{"score":5}', last_written='{"score":4}',
         overrides='{"stage":{"value":"mql","since":3}}', on_hold='{"whole":true}', attempts=2, undone='{"score":{}}',
@@ -190,7 +191,7 @@ def test_live_records_come_person_by_person_in_an_order_that_no_row_id_decides(s
         4, Ref("hubspot", "contact", "4"), 71, "eu", "mql", "ann", {"score": 5}, {"score": 4},
         {"stage": {"value": "mql", "since": 3}}, {"whole": True}, 2, {"score": {}},
     )  # fmt: skip
-    assert [each.id for each in others] == [3, 1, 2]
+    assert [each.id for each in others] == [3, 1, 5, 2]
     assert (others[0].on_hold, others[0].undone, others[0].current) == ({}, {}, {})
 
 
