@@ -32,10 +32,10 @@ def sales(at):
 
 def test_a_record_that_takes_no_part_is_counted_and_decided_about_as_soon_as_its_crm_is_back():
     at = desk([HUBSPOT])
-    decide(at, scored(), held(), lead(), lead(id=3, ref=Ref("pipedrive", "contact", "9")))
+    decide(at, scored(), held(), lead(), lead(id=3), lead(id=4, ref=Ref("pipedrive", "contact", "9")))
     assert written(at) == {1: {"score": 65}}
-    assert at.again == {2}
-    assert at.rescored == {HUBSPOT: 1, SALESFORCE: 1, "pipedrive": 1}
+    assert at.again == {2, 3}
+    assert at.rescored == {HUBSPOT: 1, SALESFORCE: 2, "pipedrive": 1}
 
 
 def test_whose_score_waits_in_one_crm_is_written_in_the_other():

@@ -312,6 +312,15 @@ def test_of_a_purged_record_stays_only_to_whom_its_id_leads(state):
     assert "record:hubspot:contact:1" not in keys
 
 
+def test_a_lead_that_was_converted_and_is_there_keeps_what_it_did_and_leads_nowhere(state):
+    save(state, contact(2))
+    for name in ("Ada", "Ada B."):
+        save(state, contact(1, name=name, converted_into=Ref("hubspot", "contact", "2")))
+        happen(state, activity(1, contact(1)))
+    assert aliases(state) == {}
+    assert [row["record"] for row in rows(state, schema.activity)] == [ids(state)["1"]]
+
+
 def test_a_purged_record_that_became_nobody_known_leads_nowhere(state):
     save(state, contact(1, converted_into=Ref("hubspot", "contact", "5")), contact(2))
     settle(state)

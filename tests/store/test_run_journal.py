@@ -6,8 +6,8 @@ import pytest
 from crmsync.model import Protection
 from crmsync.store import journal, run_journal, schema
 from crmsync.store.protections import add_protections
-from tests.store.test_journal import act, add
-from tests.support.state import rows
+from tests.store.test_journal_rows import add
+from tests.support.state import act, rows
 
 DAY = 86_400_000
 

@@ -6,8 +6,7 @@ from crmsync.model import Ref
 from crmsync.store import schema, scores
 from crmsync.store.full_pull import FEW
 from crmsync.store.scores import Decided, Override, StoredScore
-from tests.store.test_journal import act
-from tests.support.state import rows
+from tests.support.state import act, rows
 
 
 def put_record(state, row_id, whose=None, **over):
