@@ -155,6 +155,7 @@ def test_what_somebody_did_stays_theirs_when_somebody_else_has_their_address(sta
     mail = replace(activity(1, ada, "email_clicked"), by_address=True)
     keep(state, mail)
     theirs = [("hubspot", "email_clicked:1", "1")]
+    assert keep(state, replace(mail, at=NOW)) == [(row_ids(state)["1"], at(0))]  # their own may be corrected
     assert keep(state, replace(mail, ref=heir.ref), replace(activity(2, heir, "email_clicked"), by_address=True)) != []
     assert sorted(told(state)) == [*theirs, ("hubspot", "email_clicked:2", "2")]
     keep(state, replace(mail, ref=heir.ref, by_address=False))  # the CRM itself says whose it is
@@ -222,6 +223,15 @@ def test_events_on_the_survivor_of_a_merge_count_beside_earlier_ones_however_the
         save(state, contact(2, aliases=("1",), counters=opened(count, days_ago)))
     gained = sorted(it[2] for it in told(state).values())
     assert gained == sorted(at(days_ago) for days_ago in (9, 9, 8, 7, 6, 5, 5, 5))
+
+
+def test_each_survivor_of_a_merge_goes_by_its_own_last_event(state):
+    for number, days_ago in ((1, 9), (2, 2)):
+        save(state, contact(number, counters=opened(1, days_ago)), contact(f"{number}9"))
+    save(state, *(contact(number, aliases=(f"{number}9",), counters=opened(2, 5)) for number in (1, 2)))
+    assert sorted((ref, it[2]) for (_crm, _id, ref), it in told(state).items()) == [
+        ("1", at(9)), ("1", at(5)), ("2", at(2)),
+    ]  # fmt: skip
 
 
 def test_what_a_feed_tells_is_counted_no_more_on_that_record_and_day(state):

@@ -305,6 +305,10 @@ def test_of_a_purged_record_stays_only_to_whom_its_id_leads(state):
     keys = {each["key"] for each in rows(state, schema.identity) if each["record"] == ids(state)["2"]}
     assert "record:hubspot:contact:1" in keys
     settle(state)
+    save(state, contact(2, name="Ada"))
+    keys = {each["key"] for each in rows(state, schema.identity) if each["record"] == ids(state)["2"]}
+    assert {"record:hubspot:contact:1", "mail:person2@firm.example"} <= keys
+    settle(state)
     save(state, contact(1))  # it was there all the time
     assert aliases(state) == {}
     assert "2" in dirty(state)

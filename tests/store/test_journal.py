@@ -56,6 +56,17 @@ def test_what_a_crm_took_is_what_the_record_holds_and_what_it_held_is_past(state
     assert past(state) == [(f"{MOVED}stage", "lead", 5)]
 
 
+def test_what_several_records_held_before_the_crm_took_ours_is_past_of_each(state, ada):
+    save(state, contact(2, stage="lead", owner="eve"))
+    act(state, journal.record_written, [change(row_id, stage="mql", owner="bob") for row_id in (ada, ada + 1)], 5)
+    assert [(row["stage"], row["owner"]) for row in records(state)] == [("mql", "bob")] * 2
+    told = [(row["record"], row["field"], row["value"]) for row in rows(state, schema.past_field)]
+    assert sorted(told) == [
+        (ada, f"{MOVED}owner", '"ann"'), (ada, f"{MOVED}stage", '"lead"'),
+        (ada + 1, f"{MOVED}owner", '"eve"'), (ada + 1, f"{MOVED}stage", '"lead"'),
+    ]  # fmt: skip
+
+
 def test_only_what_is_written_the_same_again_counts_as_one_more_attempt(state, ada):
     tried = []
     for score in (7, 7, 7, 8):
@@ -181,6 +192,7 @@ def test_what_an_interrupted_run_planned_and_no_crm_took_is_taken_back(state, ad
         for run_id, after in (("r1", {"score": 2, "owner": "ann"}), ("u1", {"score": 1}), ("p1", {"score": 3})):
             journal.add_changes(tx, run_id, [(ada, change(ada, **after).change)], 5)
         journal.add_changes(tx, "r1", [(ada, change(ada, fit=1).change)], 5, journal.UPDATED)
+        journal.add_changes(tx, "r1", [(ada, change(ada, fit=2).change)], 5, journal.SENT)
         journal.mark_changes(tx, [rows_of(tx, "u1")[0]], journal.PLANNED, 6, "it may have arrived")
     assert act(state, journal.take_unsent, ["salesforce"]) == ({}, {})
     owners, values = act(state, journal.take_unsent, ["hubspot"])
@@ -189,7 +201,7 @@ def test_what_an_interrupted_run_planned_and_no_crm_took_is_taken_back(state, ad
         {ada: {"score": 2, "owner": "ann"}},
     )
     left = {(row["run"], row["state"]) for row in rows(state, schema.change)}
-    assert left == {("u1", "unknown"), ("p1", "planned"), ("r1", "updated")}
+    assert left == {("u1", "unknown"), ("p1", "planned"), ("r1", "updated"), ("r1", "sent")}
     assert stored(state)["dirty"]
 
 
@@ -257,7 +269,7 @@ def test_a_record_that_is_gone_keeps_nothing_personal_unless_it_moved_into_anoth
 
 def test_what_a_crm_took_is_remembered_of_that_record_and_what_was_emptied_is_nothing(state, ada):
     save(state, contact(2, stage="lead"))
-    act(state, journal.record_written, [change(ada, score=7), change(99, score=7)], 5)
+    act(state, journal.record_written, [change(99, score=7), change(ada, score=7)], 5)
     act(state, journal.record_written, [change(ada, score=None, stage=None)], 6)
     first, second = records(state)
     assert (first["stage"], first["owner"], first["last_written"], first["current"]) == (

@@ -82,7 +82,7 @@ def test_what_a_change_became_is_written_to_it_alone(state):
     assert journaled(state, "reason") == {one: "some of it", other: ""}
     assert journaled(state, "refused")[one] == '{"fit":"not a number"}'
     act(state, journal.mark_changes, [other], journal.SENT, 9)
-    assert (journaled(state, "state")[other], journaled(state, "at")[other]) == ("sent", 9)
+    assert [journaled(state, name)[other] for name in ("state", "at", "reason")] == ["sent", 9, ""]
     act(state, journal.move_changes, [other], "r2")
     assert journaled(state, "run") == {one: "r1", other: "r2"}
     act(state, journal.drop_changes, [other])

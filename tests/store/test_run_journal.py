@@ -7,6 +7,7 @@ from crmsync.model import Protection
 from crmsync.store import journal, run_journal, schema
 from crmsync.store.protections import add_protections
 from tests.store.test_journal_rows import add
+from tests.store.test_opportunities import keep_entry
 from tests.support.state import act, rows
 
 DAY = 86_400_000
@@ -100,9 +101,9 @@ def test_the_owners_of_a_plan_are_called_as_they_were_when_it_was_made(state):
 
 
 def test_plans_of_one_state_come_newest_first(state):
-    for plan_id, verdict, at in (("a", "waiting", 1), ("c", "waiting", 2), ("b", "waiting", 2), ("d", "preview", 3)):
+    for plan_id, verdict, at in (("z", "waiting", 1), ("c", "waiting", 2), ("b", "waiting", 2), ("d", "preview", 3)):
         plan(state, plan_id, verdict, at)
-    assert [row.id for row in act(state, run_journal.waiting_plans)] == ["c", "b", "a"]
+    assert [row.id for row in act(state, run_journal.waiting_plans)] == ["c", "b", "z"]
     assert [row.id for row in act(state, run_journal.list_plans, "preview")] == ["d"]
 
 
@@ -146,7 +147,10 @@ def test_runs_are_kept_for_their_time_and_longer_while_something_of_them_is_open
     with state.begin() as tx:
         for until in (19, 20):
             tx.execute(schema.past_field.insert().values(record=1, field="title", until=until, value="1"))
+    keep_entry(state, 71, at=19)
+    keep_entry(state, 72, at=20)
     act(state, run_journal.prune_runs, 20, 30)
+    assert [row["person"] for row in rows(state, schema.stage_entry)] == [72]
     assert {*runs(state)} == {"new", "open", "waiting", "approved"}
     assert {row["run"] for row in rows(state, schema.change)} == {"new", "open", "waiting", "approved"}
     assert {row["run"] for row in rows(state, schema.protected)} == {"new", "open"}
@@ -193,18 +197,18 @@ def test_the_config_that_was_planned_for_last_is_known_with_its_text_and_for_eac
     assert act(state, run_journal.adopted_config) is None
     assert act(state, run_journal.adopted_configs) == {}
     adopt(state, "a", ["hubspot", "salesforce"])
-    adopt(state, "b", ["hubspot"], now=6)
-    adopt(state, "b", ["hubspot"], now=7)
+    adopt(state, "b", ["salesforce"], now=6)
+    adopt(state, "b", ["salesforce"], now=7)
+    theirs = {("0", "config"), ("0", "config:salesforce"), ("", "configuration")}
     with state.begin() as tx:  # notes of others, which say nothing of that
-        for crm, name in (("hubspot", "config"), ("hubspot", "config:hubspot"), ("", "configuration")):
-            tx.execute(schema.note.insert().values(crm=crm, name=name, value="x"))
+        for crm, name in theirs:
+            tx.execute(schema.note.insert().values(crm=crm, name=name, value="a"))
     assert act(state, run_journal.adopted_config) == ("b", "text of b")
-    assert act(state, run_journal.adopted_configs) == {"hubspot": "b", "salesforce": "a"}
+    assert act(state, run_journal.adopted_configs) == {"hubspot": "a", "salesforce": "b"}
     assert [(row["hash"], row["at"]) for row in rows(state, schema.model_version)] == [("a", 5), ("b", 6)]
     adopt(state, "c", ["hubspot"], configured=["hubspot"])
     assert act(state, run_journal.adopted_configs) == {"hubspot": "c"}
-    others = {(row["crm"], row["name"]) for row in rows(state, schema.note) if row["value"] == "x"}
-    assert others == {("hubspot", "config"), ("hubspot", "config:hubspot"), ("", "configuration")}
+    assert {(row["crm"], row["name"]) for row in rows(state, schema.note) if row["value"] == "a"} == theirs
 
 
 def test_the_daemon_at_work_says_by_which_config(state):

@@ -247,6 +247,13 @@ def test_people_are_counted_by_where_they_are_and_those_left_out_by_why(state):
     assert act(state, scores.count_unassigned) == {"nobody": 1}
 
 
+def test_who_is_new_makes_nobody_count_of_whom_no_record_is_left(state):
+    put_person(state, 71, destination="owned")
+    put_record(state, 1, 71, gone=True)
+    put_record(state, 2, 72, dirty=True)
+    assert act(state, scores.destination_counts) == {}
+
+
 def test_tags_are_counted_by_band_of_people_who_are_there(state):
     for each in (71, 72, 73, 74):
         put_record(state, each, each)
