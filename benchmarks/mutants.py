@@ -91,6 +91,7 @@ TESTS = {
         "core/test_account_counts.py",
         "core/test_account_conditions.py",
         "core/test_exclude_lists.py",
+        "core/test_lost_turns.py",
         "core/test_queries.py",
         *CORE,
     ],
