@@ -225,12 +225,15 @@ def test_events_on_the_survivor_of_a_merge_count_beside_earlier_ones_however_the
     assert gained == sorted(at(days_ago) for days_ago in (9, 9, 8, 7, 6, 5, 5, 5))
 
 
-def test_each_survivor_of_a_merge_goes_by_its_own_last_event(state):
+def test_each_kind_on_each_survivor_of_a_merge_goes_by_its_own_last_event(state):
     for number, days_ago in ((1, 9), (2, 2)):
-        save(state, contact(number, counters=opened(1, days_ago)), contact(f"{number}9"))
-    save(state, *(contact(number, aliases=(f"{number}9",), counters=opened(2, 5)) for number in (1, 2)))
-    assert sorted((ref, it[2]) for (_crm, _id, ref), it in told(state).items()) == [
-        ("1", at(9)), ("1", at(5)), ("2", at(2)),
+        counters = opened(1, days_ago) | opened(1, 3, kind="email_clicked")
+        save(state, contact(number, counters=counters), contact(f"{number}9"))
+    then = opened(2, 5) | opened(2, 5, kind="email_clicked")
+    save(state, *(contact(number, aliases=(f"{number}9",), counters=then) for number in (1, 2)))
+    assert sorted((ref, it[0], it[2]) for (_crm, _id, ref), it in told(state).items()) == [
+        ("1", "email_clicked", at(3)), ("1", "email_opened", at(9)), ("1", "email_opened", at(5)),
+        ("2", "email_clicked", at(3)), ("2", "email_opened", at(2)),
     ]  # fmt: skip
 
 
