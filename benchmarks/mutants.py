@@ -74,6 +74,8 @@ TESTS = {
         "core/test_undo.py",
     ],
     "crmsync/planning/person_plan.py": [
+        "core/test_person_plan.py",
+        "core/test_person_changes.py",
         "core/test_run_counts.py",
         "core/test_queries.py",
         *CORE,
@@ -89,6 +91,7 @@ TESTS = {
         "core/test_account_counts.py",
         "core/test_account_conditions.py",
         "core/test_exclude_lists.py",
+        "core/test_lost_turns.py",
         "core/test_queries.py",
         *CORE,
     ],
@@ -126,7 +129,13 @@ TESTS = {
         "core/test_sla_http.py",
         *CORE,
     ],
-    "crmsync/store/contacts.py": ["store", "core/test_full_pull.py", "core/test_cycle.py", "core/test_erasure.py"],
+    "crmsync/store/contacts.py": [
+        "store",
+        "core/test_full_pull.py",
+        "core/test_cycle.py",
+        "core/test_erasure.py",
+        "core/test_forget.py",
+    ],
     "crmsync/store/activities.py": ["store", "core/test_full_pull.py", "core/test_cycle.py"],
     "crmsync/store/journal.py": [
         "store",
@@ -136,6 +145,7 @@ TESTS = {
         *CORE,
     ],
     "crmsync/store/run_journal.py": ["store", "core/test_queries.py", *CORE],
+    "crmsync/store/scores.py": ["store", "core/test_scored_rows.py", "core/test_queries.py", *CORE],
     "crmsync/scoring": [
         "scoring",
         "core/test_lint.py",

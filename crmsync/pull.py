@@ -339,7 +339,7 @@ def _pull_activities(
             odd += page.odd
             note_left_out(result, crm, page)
             with work.store.begin() as writing:
-                note_news((row_id, at * 1_000) for row_id, at in save_activities(writing, result.run, page.items))
+                note_news((row_id, at * 1_000) for row_id, at in save_activities(writing, page.items))
                 result.problems += full_pull.compare_page(writing, crm, key, page, trusting=trusting, runs=runs)
                 write_cursor(writing, crm, key, page.cursor)
             failpoint("page_stored")

@@ -74,7 +74,7 @@ def _store_page(
 ) -> None:
     with work.store.begin() as writing:
         drop_cursors(writing, source.name, EVENTS, keep=stream)
-        save_events(writing, attempt.result.run, page.items)
+        save_events(writing, page.items)
         note_events(writing, source.name, len(page.odd), page.odd[-1] if page.odd else None, work.now_ms)
         write_cursor(writing, source.name, stream, page.cursor)
     failpoint("page_stored")

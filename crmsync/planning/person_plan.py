@@ -308,7 +308,7 @@ class PlanBuilder:
         self.protections += [(held.id, each) for each in protections]
         if change:
             self._keep(held, person, change)
-        return decision.stage_why or (move.why if move else "")
+        return decision.stage_why
 
     def _note_overrides(self, held: Holding, ladder: Ladder) -> None:
         """Note what a user took back of what we wrote; where the owner had left, somebody had to take over."""

@@ -43,7 +43,7 @@ def move_activities(connection: Connection, old_row: int, row_id: int) -> int:
     return moved.rowcount
 
 
-def count_activities(connection: Connection, run: str, contacts: Mapping[int, Contact]) -> None:
+def count_activities(connection: Connection, contacts: Mapping[int, Contact]) -> None:
     """Turn what a counter gained since the last pull into activities, each dated as the CRM dates the last one.
 
     The first sight of a counter yields one activity: when the others happened nobody knows.
@@ -67,7 +67,7 @@ def count_activities(connection: Connection, run: str, contacts: Mapping[int, Co
         rows.append({"record": row_id, "kind": kind, "count": each.counters[kind].count})
         gained += _gains(each, kind, each.counters[kind], before.get(key), last.get(key))
     upsert(connection, counter, rows)
-    save_activities(connection, run, gained)
+    save_activities(connection, gained)
 
 
 def _last_counted(connection: Connection, row_ids: Iterable[int]) -> dict[tuple[int, str], int]:
@@ -88,20 +88,21 @@ def _gains(each: Contact, kind: str, now: Counter, had: int | None, last: int | 
     other. On a record that others were merged into the date decides: no later than what was counted `last` it is the
     same events in another sum, and later than that it is one event at least.
     """
-    first = now.count if had is None else had + 1
+    first, mark = now.count if had is None else had + 1, ""
     if each.aliases and had is not None and last is not None and now.last_at is not None:
         # Activities are kept in whole seconds: the same instant may lie up to one later.
         if now.last_at.timestamp() < last + 1:
             return []
-        first = min(first, now.count)
+        # What the CRM counts may fall and rise again: an earlier one may have the same number.
+        first, mark = min(first, now.count), f":{now.last_at.timestamp():.0f}"
     at = now.last_at or each.changed_at
     return [
-        Activity(each.ref, f"{COUNTED}{each.ref.id}:{kind}:{number}", kind, at, now.attributes)
+        Activity(each.ref, f"{COUNTED}{each.ref.id}:{kind}:{number}{mark}", kind, at, now.attributes)
         for number in range(max(first, 1), now.count + 1)
     ]
 
 
-def save_activities(connection: Connection, run: str, items: Sequence[Activity]) -> list[tuple[int, int]]:
+def save_activities(connection: Connection, items: Sequence[Activity]) -> list[tuple[int, int]]:
     """Store activities. What was stored for an activity id is replaced; contacts that gain or lose one become dirty.
 
     Of somebody who was forgotten none is stored. Returns the row of the record and the instant (seconds) of each that
@@ -118,7 +119,7 @@ def save_activities(connection: Connection, run: str, items: Sequence[Activity])
         # As if the CRM had deleted it: what was stored for an id is replaced, and with nothing of theirs.
         latest = {key: replace(each, gone=True) if each.ref in forgotten else each for key, each in latest.items()}
     there = [each for each in latest.values() if not each.gone]
-    ids = _ids_with_stubs(connection, run, {each.ref for each in there})
+    ids = _ids_with_stubs(connection, {each.ref for each in there})
     told = [(each.kind, dump_json(dict(each.attributes))) for each in there]
     facts = _fact_ids(connection, {*told})
     owners = _owner_ids(connection, {(each.ref.crm, each.owner) for each in there if each.owner})
@@ -245,7 +246,7 @@ def _stored_activities(
     }
 
 
-def _ids_with_stubs(connection: Connection, run: str, refs: set[Ref]) -> dict[Ref, int]:
+def _ids_with_stubs(connection: Connection, refs: set[Ref]) -> dict[Ref, int]:
     """Row ids for the activities' records; one that was not pulled yet gets a row that waits for it."""
     ids = ids_by_ref(connection, refs)
     missing = sorted(refs - ids.keys())

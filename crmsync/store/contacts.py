@@ -112,7 +112,7 @@ def save_contacts(
     for ref, each in latest.items():
         if each.aliases:
             _adopt(connection, each, ids[ref], to_ms(now))
-    count_activities(connection, run, {ids[ref]: each for ref, each in latest.items() if each.counters})
+    count_activities(connection, {ids[ref]: each for ref, each in latest.items() if each.counters})
     return [(ids[ref], to_ms(latest[ref].changed_at)) for ref in changed]
 
 

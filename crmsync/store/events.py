@@ -22,7 +22,7 @@ KINDS_OF_RECORDS = ("contact", "lead")
 """What a record may be whose id alone is known: ids say themselves which."""
 
 
-def save_events(connection: Connection, run: str, items: Sequence[Activity]) -> None:
+def save_events(connection: Connection, items: Sequence[Activity]) -> None:
     """Store events; one that was stored before is replaced. Of somebody who was forgotten none is stored."""
     items = clean_items(items)
     refs = {each.ref for each in items}
@@ -38,7 +38,7 @@ def save_events(connection: Connection, run: str, items: Sequence[Activity]) -> 
         save_identity_keys(
             connection, {row_id: find_keys(ref) for ref, row_id in ids_by_ref(connection, missing).items()}
         )
-    save_activities(connection, run, wanted)
+    save_activities(connection, wanted)
 
 
 def find_keys(ref: Ref) -> set[str]:

@@ -21,7 +21,7 @@ def sent(number, of):
 
 def come(state, *items):
     with state.begin() as tx:
-        save_activities(tx, "r1", items)
+        save_activities(tx, items)
 
 
 def whose(state):
@@ -38,7 +38,7 @@ def test_what_nobody_has_the_address_of_any_more_is_there_still(state):
     with state.begin() as tx:
         full_pull.begin_tracking(tx, "hubspot", "full:activities")
         page = Page([sent(3, Y)], "1", frozenset({"form_submitted:"}), nobodys=frozenset({"form_submitted:1"}))
-        save_activities(tx, "r2", page.items)
+        save_activities(tx, page.items)
         assert full_pull.compare_page(tx, "hubspot", "full:activities", page) == []
     assert whose(state) == [("1", "1"), ("2", "3")]
 

@@ -63,7 +63,7 @@ def stored(state):
     """Ada and somebody else, with what they did."""
     save(state, someone(), contact(2))
     with state.begin() as tx:
-        save_activities(tx, "r1", [*happenings(someone()), activity(3, contact(2))])
+        save_activities(tx, [*happenings(someone()), activity(3, contact(2))])
     return state
 
 
@@ -108,7 +108,7 @@ def test_what_a_crm_delivers_again_is_stored_without_anything_personal(stored, d
     for run in ("r2", "r3"):
         save(stored, delivered, run=run)
         with stored.begin() as tx:
-            save_activities(tx, run, happenings(delivered))
+            save_activities(tx, happenings(delivered))
         assert left(stored) == {}
         (stub,) = stubs(stored)
         assert (stub["ref_id"], stub["known"], stub["dirty"], stub["person"]) == (delivered.ref.id, False, False, None)
@@ -120,7 +120,7 @@ def test_what_a_crm_delivers_again_is_stored_without_anything_personal(stored, d
 def test_what_somebody_forgotten_does_is_not_stored_before_their_record_is_pulled(stored):
     forget(stored)
     with stored.begin() as tx:
-        save_activities(tx, "r2", happenings(someone()))
+        save_activities(tx, happenings(someone()))
     assert left(stored) == {}
     assert len(rows(stored, schema.record)) == 1
 
@@ -179,7 +179,7 @@ def test_C10_no_byte_of_the_files_is_of_who_was_forgotten(tmp_path):
                 for n in range(400)
             ]
             save_contacts(tx, run, some, NOW)
-            save_activities(tx, run, [activity(f"{run}{CANARY}{n}", each) for n, each in enumerate(some)])
+            save_activities(tx, [activity(f"{run}{CANARY}{n}", each) for n, each in enumerate(some)])
     others = {}
     with store.begin() as tx:
         pause_writer(tx)

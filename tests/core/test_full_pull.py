@@ -35,7 +35,7 @@ def settle(state):
 
 def stored(state, *items):
     with state.begin() as tx:
-        save_activities(tx, "r0", items)
+        save_activities(tx, items)
     settle(state)
 
 
@@ -46,7 +46,7 @@ def begin(state, stream="full:activities"):
 
 def come(state, *items, whole=(), stream="full:activities"):
     with state.begin() as tx:
-        save_activities(tx, "r1", items)
+        save_activities(tx, items)
         return full_pull.compare_page(tx, "hubspot", stream, Page(items, "1", frozenset(whole)))
 
 

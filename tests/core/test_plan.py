@@ -8,7 +8,7 @@ import pytest
 from crmsync.config.worker import Guard
 from crmsync.config.write import LeastMove
 from crmsync.connector import FieldMap
-from crmsync.model import SCORE_FIELDS, Holding, Protection, Ref
+from crmsync.model import SCORE_FIELDS, Protection
 from crmsync.planning.changes import (
     EntryValues,
     Ladder,
@@ -20,6 +20,7 @@ from crmsync.planning.changes import (
     without_human_edits,
 )
 from crmsync.planning.guard import ChangeCounts, Held, Violation, guard_violations, people_to_hold
+from tests.support.deciding import held
 from tests.support.make import contact
 
 DAY = 86_400_000
@@ -28,14 +29,6 @@ NAMES = FieldMap(
     stages={"lead": "lead", "mql": "marketingqualifiedlead", "sql": {"lead": "Working"}},
 )
 LADDER = Ladder(["lead", "mql", "sql"], ("subscriber", "lead", "marketingqualifiedlead", "7000123", "customer"))
-
-
-def held(**over):
-    given = {
-        "id": 1, "ref": Ref("hubspot", "contact", "1"), "person": 1, "group": "", "stage": None, "owner": None,
-        "current": {}, "last_written": {}, "overrides": {}, "on_hold": {}, "attempts": 0, **over,
-    }  # fmt: skip
-    return Holding(**given)
 
 
 def wanted(score=50, band="mql", stage=None, owner=None):

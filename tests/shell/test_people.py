@@ -50,7 +50,7 @@ def fill(store, *contacts, activities=()):
     """Records as pulled, with whose they are decided and everybody scored."""
     with store.begin() as tx:
         save_contacts(tx, "r1", contacts, make.NOW)
-        save_activities(tx, "r1", activities)
+        save_activities(tx, activities)
         save_owners(tx, ["hubspot", "salesforce"], [*make.owners("hubspot"), *make.owners("salesforce")])
         refresh_people(tx, partial(match_people, shared_address_limit=5, shared_mailboxes=("info",)))
         people = tx.scalars(select(schema.record.c.person).distinct().where(schema.LIVE)).all()

@@ -158,7 +158,7 @@ def test_touches_of_the_state_tell_who_was_late(path, filled):
         for who, then in zip(hot, (1, 3.9, 4.1, -1, 4), strict=True)
     ]
     with filled.begin() as tx:
-        save_activities(tx, "run", calls)
+        save_activities(tx, calls)
     assert sum(each["breaches"] for each in simulated(path)["reps"]) == 2
     assert max(map(len, printed(print_simulation, simulated(path)))) <= 80
     assert any("breaches" in line for line in printed(print_simulation, simulated(path)))

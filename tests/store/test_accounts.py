@@ -28,7 +28,7 @@ def fill(state, *contacts, activities=(), excluded=()):
     """Records as pulled, and everybody scored: with 100 points for each id below them."""
     save(state, *contacts)
     with state.begin() as tx:
-        save_activities(tx, "r1", activities)
+        save_activities(tx, activities)
         refresh_people(tx, partial(match_people, shared_address_limit=5, shared_mailboxes=()))
         people = tx.scalars(select(schema.record.c.person).distinct().where(schema.LIVE)).all()
         for each in people:

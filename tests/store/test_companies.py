@@ -364,7 +364,7 @@ def test_a_colleagues_records_all_count(state):
         hs(2, "bob@gmail.com", owner="hs-bob"),
     )
     with state.begin() as tx:
-        save_activities(tx, "r1", [activity(1, hs(2, ""), days_ago=2)])
+        save_activities(tx, [activity(1, hs(2, ""), days_ago=2)])
     with state.read() as reading:
         assert colleague_owners(reading, [ann])[ann] == [("hubspot", "hs-bob", 1)]
         assert active_people(reading, [ann, bob], SINCE) == {ann: 1, bob: 0}
@@ -375,7 +375,7 @@ def test_the_active_people_of_an_account_are_the_others_who_did_something_since_
     one, two, three, four = settled(state, *people)
     with state.begin() as tx:
         did = [activity(1, people[1]), activity(2, people[1]), activity(3, people[2], days_ago=31)]
-        save_activities(tx, "r1", [*did, activity(4, people[0]), activity(5, people[3])])
+        save_activities(tx, [*did, activity(4, people[0]), activity(5, people[3])])
     with state.read() as reading:
         found = active_people(reading, [one, two, three, four], SINCE)
     assert found == {one: 1, two: 1, three: 2, four: 0}

@@ -8,7 +8,7 @@ from crmsync.store import journal, schema
 from crmsync.store.edits import MOVED, OURS
 from crmsync.store.journal import JournalRow
 from tests.support.make import contact
-from tests.support.state import rows, save
+from tests.support.state import act, records, rows, save
 
 ADA = contact(1).ref
 DAY = 86_400_000
@@ -34,11 +34,6 @@ def stored(state):
     return row | {name: orjson.loads(row[name] or "{}") for name in texts}
 
 
-def act(state, does, *given, **named):
-    with state.begin() as tx:
-        return does(tx, *given, **named)
-
-
 def rows_of(tx, run_id):
     return [row.id for _state, _reason, row in journal.rows_of(tx, run_id)]
 
@@ -59,6 +54,17 @@ def test_what_a_crm_took_is_what_the_record_holds_and_what_it_held_is_past(state
     assert row["last_written"] == {"stage": "mql", "owner": "ann", "score": 7, "band": "mql"}
     assert not row["dirty"]
     assert past(state) == [(f"{MOVED}stage", "lead", 5)]
+
+
+def test_what_several_records_held_before_the_crm_took_ours_is_past_of_each(state, ada):
+    save(state, contact(2, stage="lead", owner="eve"))
+    act(state, journal.record_written, [change(row_id, stage="mql", owner="bob") for row_id in (ada, ada + 1)], 5)
+    assert [(row["stage"], row["owner"]) for row in records(state)] == [("mql", "bob")] * 2
+    told = [(row["record"], row["field"], row["value"]) for row in rows(state, schema.past_field)]
+    assert sorted(told) == [
+        (ada, f"{MOVED}owner", '"ann"'), (ada, f"{MOVED}stage", '"lead"'),
+        (ada + 1, f"{MOVED}owner", '"eve"'), (ada + 1, f"{MOVED}stage", '"lead"'),
+    ]  # fmt: skip
 
 
 def test_only_what_is_written_the_same_again_counts_as_one_more_attempt(state, ada):
@@ -194,6 +200,7 @@ def test_what_an_interrupted_run_planned_and_no_crm_took_is_taken_back(state, ad
         for run_id, after in (("r1", {"score": 2, "owner": "ann"}), ("u1", {"score": 1}), ("p1", {"score": 3})):
             journal.add_changes(tx, run_id, [(ada, change(ada, **after).change)], 5)
         journal.add_changes(tx, "r1", [(ada, change(ada, fit=1).change)], 5, journal.UPDATED)
+        journal.add_changes(tx, "r1", [(ada, change(ada, fit=2).change)], 5, journal.SENT)
         journal.mark_changes(tx, [rows_of(tx, "u1")[0]], journal.PLANNED, 6, "it may have arrived")
     assert act(state, journal.take_unsent, ["salesforce"]) == ({}, {})
     owners, values = act(state, journal.take_unsent, ["hubspot"])
@@ -202,5 +209,96 @@ def test_what_an_interrupted_run_planned_and_no_crm_took_is_taken_back(state, ad
         {ada: {"score": 2, "owner": "ann"}},
     )
     left = {(row["run"], row["state"]) for row in rows(state, schema.change)}
-    assert left == {("u1", "unknown"), ("p1", "planned"), ("r1", "updated")}
+    assert left == {("u1", "unknown"), ("p1", "planned"), ("r1", "updated"), ("r1", "sent")}
     assert stored(state)["dirty"]
+
+
+# What a record remembers
+
+
+def test_what_was_parked_until_the_next_run_is_tried_then_and_a_second_refusal_counts(state, ada):
+    act(state, journal.park_change, change(ada, score=9), "busy", 100, whole=True, again=True)
+    assert stored(state)["on_hold"]["again"] is True
+    act(state, journal.unpark_changes, 0)
+    row = stored(state)
+    assert (row["on_hold"], row["attempts"], row["dirty"]) == ({}, 1, True)
+    assert act(state, journal.count_attempts, ada) == 1
+    act(state, journal.park_change, change(ada, score=9), "busy", 100, whole=True, again=True)
+    act(state, journal.unpark_changes, 100)  # patience with it is over: that begins again
+    assert act(state, journal.count_attempts, ada) == 0
+    assert act(state, journal.count_attempts, ada + 1) == 0
+
+
+def test_a_record_wakes_when_its_time_has_come_and_no_other_does(state, ada):
+    for wake_at, now, wakes in ((50, 49, False), (50, 50, True), (None, 50, False)):
+        with state.begin() as tx:
+            tx.execute(schema.record.update().values(wake_at=wake_at, dirty=False))
+        act(state, journal.wake_up, now)
+        assert (stored(state)["dirty"], stored(state)["wake_at"]) == (wakes, None if wakes else wake_at)
+
+
+def test_what_is_tried_again_later_counts_each_time_and_for_that_record_alone(state, ada):
+    save(state, contact(2))
+    with state.begin() as tx:
+        tx.execute(schema.record.update().values(dirty=False))
+    for _ in range(2):
+        act(state, journal.retry_later, [ada])
+    assert {row["id"]: (row["attempts"], row["dirty"]) for row in rows(state, schema.record)} == {
+        ada: (2, True), ada + 1: (0, False),
+    }  # fmt: skip
+
+
+def test_an_override_of_one_record_leaves_others_and_what_was_known_before(state, ada):
+    save(state, contact(2, stage="lead"))
+    with state.begin() as tx:
+        tx.execute(schema.record.update().values(dirty=False))
+    act(state, journal.respect_override, ada, {"owner": "bob"}, 8)
+    act(state, journal.respect_override, ada, {"stage": None}, 9)
+    first, second = records(state)
+    assert orjson.loads(first["overrides"]) == {
+        "owner": {"value": "bob", "since": 8}, "stage": {"value": None, "since": 9},
+    }  # fmt: skip
+    assert (first["stage"], first["owner"], first["dirty"]) == (None, "bob", True)
+    assert (second["stage"], second["overrides"], second["dirty"]) == ("lead", "{}", False)
+    assert past(state) == [(f"{OURS}owner", "ann", 8), (f"{OURS}stage", "lead", 9)]
+
+
+@pytest.mark.parametrize(("moved", "name"), [(False, ""), (True, "Ada")])
+def test_a_record_that_is_gone_keeps_nothing_personal_unless_it_moved_into_another_one(state, moved, name):
+    save(state, contact(1, name="Ada"), contact(2, name="Bea"))
+    first = records(state)[0]["id"]
+    with state.begin() as tx:
+        tx.execute(schema.record.update().values(dirty=False))
+    act(state, journal.mark_gone, [first], moved=moved)
+    gone, other = records(state)
+    assert (gone["gone"], gone["name"], gone["dirty"]) == (True, name, True)
+    assert (other["gone"], other["name"], other["dirty"]) == (False, "Bea", False)
+
+
+def test_what_a_crm_took_is_remembered_of_that_record_and_what_was_emptied_is_nothing(state, ada):
+    save(state, contact(2, stage="lead"))
+    act(state, journal.record_written, [change(99, score=7), change(ada, score=7)], 5)
+    act(state, journal.record_written, [change(ada, score=None, stage=None)], 6)
+    first, second = records(state)
+    assert (first["stage"], first["owner"], first["last_written"], first["current"]) == (
+        None, "ann", "{}", '{"band":"cold"}',
+    )  # fmt: skip
+    assert (second["stage"], second["last_written"], second["current"]) == ("lead", "{}", "{}")
+
+
+@pytest.mark.parametrize("how", ["written", "overridden"])
+def test_what_scoring_reads_of_somebody_is_read_again_after_their_stage_moved_and_not_their_owner(state, ada, how):
+    def move(**values):
+        if how == "written":
+            act(state, journal.record_written, [change(ada, **values)], 5)
+        else:
+            act(state, journal.respect_override, ada, values, 5)
+
+    with state.begin() as tx:
+        tx.execute(schema.record.update().values(person=71))
+        for person in (71, 72):
+            tx.execute(schema.score_input.insert().values(person=person, made_for="", known="", events=b""))
+    move(owner="bob")
+    assert len(rows(state, schema.score_input)) == 2
+    move(stage="mql")
+    assert [row["person"] for row in rows(state, schema.score_input)] == [72]

@@ -34,7 +34,7 @@ def counted(state, *activities, within=60):
     """How many seconds after the first of them each activity lies that counts."""
     save(state, HUBSPOT, SALESFORCE)
     with state.begin() as tx:
-        save_activities(tx, "r1", activities)
+        save_activities(tx, activities)
         refresh_people(tx, partial(match_people, shared_address_limit=5, shared_mailboxes=("info",)))
         found = score_inputs.read_columns(tx, [1], [], ORDER, reading=FieldReading(same_activity=within))
     start = int((NOW - timedelta(days=2)).timestamp())
@@ -72,7 +72,7 @@ def test_what_goes_away_in_one_crm_counts_by_the_other(state):
     first = logged(1, HUBSPOT)
     assert counted(state, first, logged(2, SALESFORCE, seconds=5)) == [0]
     with state.begin() as tx:
-        save_activities(tx, "r2", [replace(first, gone=True)])
+        save_activities(tx, [replace(first, gone=True)])
         found = score_inputs.read_columns(tx, [1], [], ORDER, reading=FieldReading(same_activity=60))
     assert len(found.at) == 1
 

@@ -29,10 +29,10 @@ def mail(number, of, id_=None, seconds=0, kind="email_sent", **about):
     return replace(logged(number, of, kind=kind, seconds=seconds, **about), shared_id=id_)
 
 
-def now_counted(state, *activities, run="r2", within=60):
+def now_counted(state, *activities, within=60):
     """The same as `counted` after some more came."""
     with state.begin() as tx:
-        save_activities(tx, run, activities)
+        save_activities(tx, activities)
         refresh_people(tx, partial(match_people, shared_address_limit=5, shared_mailboxes=("info",)))
         found = read_columns(tx, [1], [], ORDER, reading=FieldReading(same_activity=within))
     start = int((NOW - timedelta(days=2)).timestamp())

@@ -30,9 +30,9 @@ from tests.support.state import rows, save
 CANARY = "canary-3f9d1c7e55"
 
 
-def happen(state, *activities, run="r1"):
+def happen(state, *activities):
     with state.begin() as tx:
-        save_activities(tx, run, activities)
+        save_activities(tx, activities)
 
 
 def settle(state, most=5):

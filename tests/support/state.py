@@ -23,6 +23,17 @@ def rows(state, table):
         return [row._asdict() for row in reading.execute(select(table))]
 
 
+def records(state):
+    """The records in the order in which they came."""
+    return sorted(rows(state, schema.record), key=lambda row: row["id"])
+
+
+def act(state, does, *given, **named):
+    """What something does in a transaction of its own."""
+    with state.begin() as tx:
+        return does(tx, *given, **named)
+
+
 @contextmanager
 def writing(store, seconds):
     """A transaction that another thread begins now and ends so much later."""
