@@ -233,7 +233,7 @@ def test_a_record_wakes_when_its_time_has_come_and_no_other_does(state, ada):
     for wake_at, now, wakes in ((50, 49, False), (50, 50, True), (None, 50, False)):
         with state.begin() as tx:
             tx.execute(schema.record.update().values(wake_at=wake_at, dirty=False))
-        act(state, journal.wake_up, now)
+        act(state, journal.wake_up, now, {})
         assert (stored(state)["dirty"], stored(state)["wake_at"]) == (wakes, None if wakes else wake_at)
 
 
