@@ -240,4 +240,5 @@ def read_desk(tx: Connection, config: Config, owners: Owners, promised: Mapping[
         ids = {where: normal_email(it.email) for where, it in owners.by_id.items() if normal_email(it.email) in members}
         opens = hand_offs.count_open(tx, ids, config.crm_owned)
     loads = {each: Load(todays.get(each, 0), opens.get(each, 0)) for each in {*todays, *opens}}
-    return Desk(config.owner_pool, hand_offs.read_standings(tx), loads, owners, promised, now, config.zone)
+    leads = config.truth.owner or ""
+    return Desk(config.owner_pool, hand_offs.read_standings(tx), loads, owners, promised, now, config.zone, leads)

@@ -84,7 +84,8 @@ class Desk(NamedTuple):
     """What assigning rests on besides people and routes.
 
     `loads` are those of each address at the start of the run, `promised` whom an earlier run had decided on and the
-    CRM had not taken (the owner's id by the row id of a record), `at` the instant of the run.
+    CRM had not taken (the owner's id by the row id of a record), `at` the instant of the run. The owner of the CRM that
+    `leads` is carried to the others; `""` where none does.
     """
 
     pools: Sequence[OwnerPool]
@@ -94,6 +95,7 @@ class Desk(NamedTuple):
     promised: Mapping[int, str]
     at: datetime
     zone: tzinfo
+    leads: str = ""
 
 
 def assign_owners(people: Iterable[Unassigned], desk: Desk) -> Assignment:
@@ -318,10 +320,25 @@ class _Assigner:
 
     def _give_human(self, human: str, why: str, free: Sequence[Holding], held: Mapping[Ref, str]) -> Sequence[Holding]:
         given = [each for each in free if (each.ref.crm, human) in self.owners.by_email]
+        if not self._can_lead(human, free):
+            return ()
         for each in given:
             said = "; ".join((why, *self._strangers(held, each.ref.crm)))
             self._give(each, self.owners.by_email[each.ref.crm, human], said)
         return given
+
+    def _can_lead(self, human: str, free: Sequence[Holding]) -> bool:
+        """Whether somebody can own what leads of the records: else its owner would be carried over theirs in each run,
+        and they would get the rest again in the next one.
+        """
+        return all((each.ref.crm, human) in self.owners.by_email for each in self._leading(free))
+
+    def _leading(self, free: Sequence[Holding]) -> Sequence[Holding]:
+        return [
+            each
+            for each in free
+            if each.ref.crm == self.desk.leads and self.owners.somebody(each.ref.crm, each.owner) is not None
+        ]
 
     def _give_turn(
         self, route: Route, person: Unassigned, free: Sequence[Holding], held: Mapping[Ref, str], *, count: bool
@@ -363,7 +380,7 @@ class _Assigner:
         places = {
             member: {crm for crm in crms if (crm, member) in self.owners.by_email}
             for member in self.members[pool.name]
-            if member != person.late
+            if member != person.late and self._can_lead(member, free)
         }
         lack = self._lack(free, held, self.members[pool.name], f"pool {pool.name}")
         for many in sorted({len(here) for here in places.values() if here}, reverse=True):
@@ -433,7 +450,7 @@ class _Assigner:
         """Why nobody can be given the records, in few distinct sentences: they are counted."""
         return "; ".join(
             ", and ".join((*self._strangers(held, crm), self._absence(crm, whom, what)))
-            for crm in sorted({each.ref.crm for each in free})
+            for crm in sorted({each.ref.crm for each in self._leading(free) or free})
         )
 
     def _absence(self, crm: str, whom: Sequence[str], what: str) -> str:

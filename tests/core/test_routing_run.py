@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from crmsync.cycle import preview_run
 from crmsync.errors import Unavailable
-from crmsync.model import Ref
+from crmsync.model import Owner, Ref
 from crmsync.store import schema
 from tests.support import make
-from tests.support.cycles import DAYS, NEVER_FADES, edit, run
+from tests.support.cycles import ADA, DAYS, NEVER_FADES, edit, held, run, two_crms
 from tests.support.make import activity, contact, crm, work
 from tests.support.state import rows
 
@@ -371,3 +371,27 @@ def test_whoever_came_into_the_queue_of_a_fallback_does_not_begin_to_wait_again(
     edit(salesforce, Ref("salesforce", "lead", "1"), name="Ada")
     again = go(state, salesforce, at=DAYS[1], pools=[pool])
     assert (counted(again), again.crms["salesforce"].planned) == ({"owned": 1}, 0)
+
+
+@pytest.mark.parametrize(
+    ("leads", "owners"), [("salesforce", {"hubspot-bob"}), ("hubspot", {"hubspot-zoe"}), (None, {"hubspot-zoe"})]
+)
+def test_nobody_is_taken_away_where_the_owner_of_the_crm_that_leads_would_come_back(state, leads, owners):
+    hubspot, salesforce = two_crms()
+    hubspot.people = [*hubspot.people, Owner("hubspot", "hubspot-zoe", "zoe@acme.example", "Zoe")]
+    edit(hubspot, ADA, owner="hubspot-bob")
+    edit(salesforce, Ref("salesforce", "lead", "00Q1"), owner="salesforce-bob")
+    model = NEVER_FADES.replace('to = "sales"', 'to = "sales"\nreassign = true')
+    model = model.replace('members = ["ann@acme.example", "bob@acme.example"]', 'members = ["zoe@acme.example"]')
+    seen, handed = [], []
+    for day in range(4):
+        edit(hubspot, ADA, name=f"Ada {day}")
+        truth = {"truth": {"owner": leads}} if leads else {}
+        done = run(state, hubspot, salesforce, at=DAYS[day], model=model, **truth)
+        seen.append(held(hubspot)["1"][2])
+        handed.append(done.routing["by_owner"])
+    assert {*seen} == owners
+    assert held(salesforce)["00Q1"][2] == "salesforce-bob"
+    if leads == "salesforce":
+        assert not any(handed)
+        assert done.routing["reasons"] == {"no member of pool sales is a user in salesforce": 1}
