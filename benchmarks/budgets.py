@@ -1,6 +1,7 @@
 """What runs may cost, and docs/performance.md: each budget with its last measurement.
 
 python -P benchmarks/runs.py --record --people 10000 100000     # measures, and writes the page
+python -P benchmarks/month.py --record                          # a month, which takes half an hour
 python -P benchmarks/budgets.py                                 # writes the page by the figures that there are
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -45,18 +46,49 @@ BUDGETS = (
 )
 MILLION = 1_000_000
 
+CALLS, BATCH = 19, 100
+"""Calls that HubSpot takes in a second of an app with its largest limit, and records in one of them."""
 
-def record(people: int, facts: int, figures: Mapping[str, tuple[float, float]]) -> None:
-    """Keep the figures (CPU seconds and MB; of the state on disk bytes) of so many people, and write the page anew."""
-    held = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
-    held[str(people)] = {
-        "date": f"{datetime.now(UTC):%Y-%m-%d}",
-        "machine": machine_class(),
-        "facts": facts,
-        "figures": {name: [round(cost, 3), round(memory)] for name, (cost, memory) in figures.items()},
-    }
+
+class Figure(NamedTuple):
+    """What a step cost: CPU seconds (of the state on disk bytes), MB of memory at its peak, and the records written."""
+
+    cost: float
+    memory: float = 0
+    written: int = 0
+
+
+class Days(NamedTuple):
+    """What the state was (MB) on a day of the month, and what the days since the row before took, each on average."""
+
+    day: int
+    state: float
+    memory: float
+    seconds: float
+    written: int
+    calls: int
+
+
+def record_runs(people: int, facts: int, figures: Mapping[str, Figure]) -> None:
+    """Keep the figures of so many people, and write the page anew."""
+    rounded = {name: [round(it.cost, 3), round(it.memory), it.written] for name, it in figures.items()}
+    _record({"runs": {str(people): {**_where(), "facts": facts, "figures": rounded}}})
+
+
+def record_month(people: int, rows: Sequence[Days]) -> None:
+    """Keep what a month took, and write the page anew."""
+    _record({"month": {**_where(), "people": people, "rows": [[round(each) for each in row] for row in rows]}})
+
+
+def _record(new: Mapping[str, Any]) -> None:
+    held = json.loads(FIGURES.read_text())
+    held |= {**new, "runs": {**held["runs"], **new.get("runs", {})}}
     FIGURES.write_text(json.dumps(held, indent=1) + "\n")
     PAGE.write_text(render(held))
+
+
+def _where() -> dict[str, str]:
+    return {"date": f"{datetime.now(UTC):%Y-%m-%d}", "machine": machine_class()}
 
 
 def machine_class() -> str:
@@ -66,25 +98,50 @@ def machine_class() -> str:
 
 
 def render(held: Mapping[str, Any]) -> str:
-    """The page by the figures of each number of people."""
-    counts = sorted(map(int, held))
-    steps = list(dict.fromkeys(name for each in counts for name in held[str(each)]["figures"]))
+    """The page by the figures of the runs with each number of people, and of the month."""
+    runs = held["runs"]
+    counts = sorted(map(int, runs))
+    steps = list(dict.fromkeys(name for each in counts for name in runs[str(each)]["figures"]))
     head = "".join(f" {count:,} people |" for count in counts)
     table = [f"| step |{head}", "|---|" + "---:|" * len(counts)]
-    table += [f"| {step} |" + "".join(f" {_figure(held[str(each)], step)} |" for each in counts) for step in steps]
+    table += [f"| {step} |" + "".join(f" {_figure(runs[str(each)], step)} |" for each in counts) for step in steps]
     measured = [
         f"- {count:,} people: {it['date']}, {it['machine']}, {it['facts']:,} distinct activities."
-        for count, it in ((count, held[str(count)]) for count in counts)
+        for count, it in ((count, runs[str(count)]) for count in counts)
     ]
-    budgets = ["| step | budget | measured | |", "|---|---:|---:|---|", *(_budget_row(each, held) for each in BUDGETS)]
-    return TEXT.format(table="\n".join(table), measured="\n".join(measured), budgets="\n".join(budgets))
+    budgets = ["| step | budget | measured | |", "|---|---:|---:|---|", *(_budget_row(each, runs) for each in BUDGETS)]
+    parts = {"table": table, "measured": measured, "budgets": budgets, "month": _month(held.get("month"))}
+    return TEXT.format(calls=CALLS, **{name: "\n".join(lines) for name, lines in parts.items()})
+
+
+def _month(of: Mapping[str, Any] | None) -> list[str]:
+    if of is None:
+        return ["Not measured."]
+    rows = [Days(*row) for row in of["rows"]]
+    growth = (rows[-1].state - rows[1].state) / (rows[-1].day - rows[1].day)
+    return [
+        f"{of['people']:,} people, of whom one in a hundred does something each day; four runs a day. "
+        f"{of['date']}, {of['machine']}.",
+        "",
+        "| day | state | memory | seconds a day | written a day | HubSpot calls a day |",
+        "|---:|---:|---:|---:|---:|---:|",
+        *(
+            f"| {it.day} | {it.state:,} MB | {it.memory:,} MB | {it.seconds:,} s | {it.written:,} | {it.calls:,} |"
+            for it in rows
+        ),
+        "",
+        f"From day {rows[1].day} on a day adds {growth:,.1f} MB to the state.",
+    ]
 
 
 def _figure(of: Mapping[str, Any], step: str) -> str:
     if step not in of["figures"]:
         return "not measured"
-    cost, memory = of["figures"][step]
-    return f"{cost:,.0f} bytes" if step == ON_DISK else f"{cost:,.2f} s, {memory:,} MB"
+    it = Figure(*of["figures"][step])
+    if step == ON_DISK:
+        return f"{it.cost:,.0f} bytes"
+    wire = f"; {it.written:,} written, HubSpot's limit {it.written / CALLS / BATCH:,.0f} s" if it.written else ""
+    return f"{it.cost:,.2f} s, {it.memory:,.0f} MB{wire}"
 
 
 def _budget_row(budget: Budget, held: Mapping[str, Any]) -> str:
@@ -94,7 +151,7 @@ def _budget_row(budget: Budget, held: Mapping[str, Any]) -> str:
     if not counts:
         return f"| {budget.step} | {limit} | not measured | |"
     most = max(counts)
-    cost, peak = held[str(most)]["figures"][budget.step]
+    cost, peak, _written = Figure(*held[str(most)]["figures"][budget.step])
     # What grows with the people is held against its share; what must not grow against the whole.
     share = min(1.0, most / MILLION) if budget.grows else 1.0
     over = cost > budget.limit * share or bool(budget.memory and peak > budget.memory)
@@ -111,11 +168,13 @@ Measure again with:
 
 ```
 python -P benchmarks/runs.py --record --people 10000 100000
+python -P benchmarks/month.py --record
 ```
 
 The CRM of the benchmark answers from memory (100 contacts or 1,000 activities a page) and takes every write, so that
 what is measured is crmsync with its SQLite. Each person has 20 activities, and the model has forty rules. Seconds are
-those of the processor. Memory is the most that the process had in that step.
+those of the processor. Memory is the most that the process had in that step. HubSpot's limit is what the writing would
+take at {calls} calls a second, however fast crmsync were.
 
 ## Measured
 
@@ -129,6 +188,10 @@ Budgets are for a million people and 20 million activities. Where fewer were mea
 people is held against its share of the budget, and one whose cost must follow what changed against all of it.
 
 {budgets}
+
+## A month
+
+{month}
 """
 
 

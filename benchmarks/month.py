@@ -2,6 +2,7 @@
 
     python -P benchmarks/month.py                       # 100,000 people, 30 days: half an hour
     python -P benchmarks/month.py --people 2000 --days 5
+    python -P benchmarks/month.py --record              # and write docs/performance.md by it
 
 Each day one person in a hundred does something, in four runs, and midnight lets everybody's activities grow older. The
 CRM answers from memory; its calls are counted as HubSpot would count them: 100 records in one to write and to read.
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.budgets import Days, record_month
 from benchmarks.runs import NOON, Crowd, begin_peak, peak_memory, settings_of
 from crmsync.cli import GARBAGE
 from crmsync.cycle import run_cycle
@@ -34,13 +36,13 @@ CALL = 100
 """Records in one call."""
 
 
-def play(people: int, days: int, every: int) -> None:
-    """Print each so many days what the state holds by then, and what the days since cost."""
+def play(people: int, days: int, every: int) -> list[Days]:
+    """Print and return for each so many days what the state holds by then, and what the days since cost."""
     with tempfile.TemporaryDirectory() as folder:
         url, crowd = f"sqlite:///{folder}/bench.db", Crowd(people, 4_000)
         store, random = open_store(url), np.random.default_rng(3)
         work = Work(settings_of(url), store, {"hubspot": crowd}, NOON)
-        start, sizes = NOON.replace(hour=0) + timedelta(days=1), []
+        start, rows = NOON.replace(hour=0) + timedelta(days=1), list[Days]()
         print(
             f"{'day':>4} {'state MB':>9} {'peak MB':>8} {'CPU s a day':>12} {'written a day':>14} {'calls a day':>12}"
         )
@@ -60,17 +62,18 @@ def play(people: int, days: int, every: int) -> None:
                 calls += read + -(-updated // CALL)
             if day % every == 0:
                 spent, length = time.process_time() - crowd.seconds, max(1, day - since)
-                sizes.append(sum(each.stat().st_size for each in Path(folder).glob("bench.db*")) / 2**20)
+                size = sum(each.stat().st_size for each in Path(folder).glob("bench.db*")) / 2**20
+                it = Days(day, size, peak_memory(), (spent - begun) / length, written // length, calls // length)
                 print(
-                    f"{day:>4} {sizes[-1]:>9,.0f} {peak_memory():>8,.0f} {(spent - begun) / length:>12,.1f} "
-                    f"{written // length:>14,} {calls // length:>12,}",
+                    f"{it.day:>4} {it.state:>9,.0f} {it.memory:>8,.0f} {it.seconds:>12,.1f} {it.written:>14,} "
+                    f"{it.calls:>12,}",
                     flush=True,
                 )
+                rows.append(it)
                 begin_peak()
                 begun, written, calls, since = spent, 0, 0, day
         store.close()
-        growth = (sizes[-1] - sizes[1]) / max(1, days - every)
-        print(f"A day adds {growth:,.1f} MB to the state.")
+    return rows
 
 
 def main() -> None:
@@ -78,9 +81,14 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=100_000)
     parser.add_argument("--days", type=int, default=30)
     parser.add_argument("--every", type=int, default=5)
+    parser.add_argument("--record", action="store_true")
     given = parser.parse_args()
     gc.set_threshold(*GARBAGE)
-    play(given.people, max(2 * given.every, given.days), given.every)
+    rows = play(given.people, max(2 * given.every, given.days), given.every)
+    growth = (rows[-1].state - rows[1].state) / (rows[-1].day - rows[1].day)
+    print(f"A day adds {growth:,.1f} MB to the state.")
+    if given.record:
+        record_month(given.people, rows)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from sqlalchemy import make_url
 
 from benchmarks import budgets
-from benchmarks.budgets import FIRST_PLAN, FIRST_PULL, IDLE, MIDNIGHT, ON_DISK, READ_BACK, STATUS
+from benchmarks.budgets import FIRST_PLAN, FIRST_PULL, IDLE, MIDNIGHT, ON_DISK, READ_BACK, STATUS, Figure
 from benchmarks.scoring import KINDS, PAGES, model
 from connectors.memory import Memory
 from crmsync.cli import GARBAGE
@@ -186,28 +186,31 @@ def peak_memory() -> float:
     return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024
 
 
-def measure(url: str, people: int, facts: int) -> dict[str, tuple[float, float]]:
-    """CPU seconds and peak memory (MB) of each step."""
+def measure(url: str, people: int, facts: int) -> dict[str, Figure]:
+    """What each step cost."""
     settings, crowd = settings_of(url), Crowd(people, facts)
     store = open_store(url)
-    figures: dict[str, tuple[float, float]] = {}
+    figures: dict[str, Figure] = {}
+    written = 0
 
-    def note(name: str, seconds: float) -> None:
-        figures[name] = seconds, peak_memory()
-        print(f"{people:>10,}  {name:<34} {figures[name][0]:>9.2f} s  {figures[name][1]:>7,.0f} MB", flush=True)
+    def note(name: str, seconds: float, written: int = 0) -> None:
+        figures[name] = it = Figure(seconds, peak_memory(), written)
+        print(f"{people:>10,}  {name:<34} {it.cost:>9.2f} s  {it.memory:>7,.0f} MB {written:>9,} written", flush=True)
 
     def spent() -> float:
         return time.process_time() - crowd.seconds
 
     def step(name: str, act: Callable[[], Any]) -> None:
         begin_peak()
-        begun = spent()
+        begun, before = spent(), written
         act()
-        note(name, spent() - begun)
+        note(name, spent() - begun, written - before)
 
     def run(at: datetime, progress: Progress = lambda _what, _crm, _more: None) -> None:
+        nonlocal written
         result = run_cycle(Work(settings, store, {"hubspot": crowd}, at, progress))
         assert result.as_json()["verdict"] == "ok", result.as_json()
+        written += result.crms["hubspot"].updated
 
     begin_peak()
     begun = pulled = spent()
@@ -219,7 +222,7 @@ def measure(url: str, people: int, facts: int) -> dict[str, tuple[float, float]]
 
     run(NOON, notice)
     note(FIRST_PULL, pulled - begun)
-    note(FIRST_PLAN, spent() - pulled)
+    note(FIRST_PLAN, spent() - pulled, written)
     step(READ_BACK, lambda: run(NOON + timedelta(minutes=15)))
     step(IDLE, lambda: run(NOON + timedelta(minutes=30)))
     chosen = np.random.default_rng(1).choice(people, min(CHANGED, people), replace=False).tolist()
@@ -241,7 +244,7 @@ def main() -> None:
     parser.add_argument("--record", action="store_true")
     given = parser.parse_args()
     gc.set_threshold(*GARBAGE)
-    before: tuple[int, dict[str, tuple[float, float]]] | None = None
+    before: tuple[int, dict[str, Figure]] | None = None
     for people in sorted(given.people):
         with ExitStack() as stack:
             folder = stack.enter_context(tempfile.TemporaryDirectory())
@@ -256,20 +259,20 @@ def main() -> None:
             figures = measure(url, people, given.facts)
             size = sum(each.stat().st_size for each in Path(folder).glob("bench.db*"))
             if size:
-                figures[ON_DISK] = size / people / PER_PERSON, 0.0
+                figures[ON_DISK] = Figure(size / people / PER_PERSON)
                 print(f"{people:>10,}  {'state on disk':<34} {size / 2**20:>9,.0f} MB", end="  ")
                 print(f"{size / people / PER_PERSON:>7,.0f} B an activity")
         if before:
             ratio = people / before[0]
-            for name, (seconds, _mb) in figures.items():
+            for name, (seconds, *_) in figures.items():
                 if name == ON_DISK:
                     continue
                 earlier = before[1].get(name)
-                if earlier and seconds > 0.5 and seconds > 1.3 * ratio * earlier[0]:
-                    print(f"superlinear: {name}: {seconds / earlier[0]:.1f} times for {ratio:.0f} times the people")
+                if earlier and seconds > 0.5 and seconds > 1.3 * ratio * earlier.cost:
+                    print(f"superlinear: {name}: {seconds / earlier.cost:.1f} times for {ratio:.0f} times the people")
         before = people, figures
         if given.record and not given.postgres:
-            budgets.record(people, given.facts, figures)
+            budgets.record_runs(people, given.facts, figures)
 
 
 if __name__ == "__main__":
