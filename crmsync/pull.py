@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -14,15 +13,15 @@ from crmsync.attempt import Attempt, begin_attempt, crms_left, taking_part
 from crmsync.clock_skew import judge_clocks
 from crmsync.config import Config
 from crmsync.connector import MissingField
-from crmsync.counts import count_of
 from crmsync.errors import ConfigError, Unavailable
 from crmsync.evaluation.freshness import date_events
 from crmsync.failpoint import failpoint
-from crmsync.model import Odd, Owner, Page, Ref
+from crmsync.model import Owner, Page
 from crmsync.odd_pages import naming_odd, note_left_out
 from crmsync.planning.desk import Setting
 from crmsync.planning.verify import resolve_unknown
 from crmsync.pull_events import pull_all_events
+from crmsync.pull_missing import find_missing_records, read_by_id
 from crmsync.pull_outcomes import pull_outcomes
 from crmsync.result import Result
 from crmsync.routing.owners import owners_of
@@ -32,7 +31,6 @@ from crmsync.store.companies import drop_unused_companies
 from crmsync.store.contacts import save_contacts
 from crmsync.store.cursors import (
     CONTACTS,
-    drop_cursor,
     drop_cursors,
     end_full_run,
     note_full_run,
@@ -50,8 +48,7 @@ from crmsync.store.memberships import drop_lists, find_unread, known_versions, s
 from crmsync.store.odd_records import read_odd_records, update_odd_records
 from crmsync.store.owners import save_owners
 from crmsync.store.restoring import TO_PULL, note_pulled, restored_crms
-from crmsync.store.scores import doubt_missing, find_remains, find_unpulled
-from crmsync.store.sql import dump_json, in_chunks, to_ms
+from crmsync.store.sql import dump_json, to_ms
 from crmsync.work import Work
 
 
@@ -226,6 +223,10 @@ def _pull(work: Work, attempt: Attempt, crm: str, *, full: bool, trusting: bool 
 
     runs = _pull_contacts(work, result, crm, connector.contacts, contacts, save_noting, full=full, trusting=trusting)
     _pull_activities(work, result, crm, connector.activities, note_news, full=full, trusting=trusting, runs=runs)
+    if runs:
+        with work.store.begin() as writing:
+            # Not earlier: what those did who are only not shown is missing among the activities, too.
+            end_full_run(writing, crm, f"full:{contacts}" if full else contacts)
     pull_outcomes(work, result, crm, full=full, trusting=trusting)
     with work.store.begin() as writing:
         is_same_mapping = (read_cursor(writing, crm, MAPPING) or contacts).partition(" ")[0] == contacts
@@ -296,7 +297,7 @@ def _pull_contacts(
     with naming_odd(result, crm) as odd:
         with work.store.read() as reading:
             unread = read_odd_records(reading, crm)
-        odd += _read_by_id(work, crm, unread, partial(save, run=result.run), doubted=unread)[0]
+        odd += read_by_id(work, crm, unread, partial(save, run=result.run), doubted=unread)[0]
         for page in page_groups.group_pages(crm, pages(cursor), attrgetter("ref"), page_groups.RECORDS):
             odd += page.odd
             note_left_out(result, crm, page)
@@ -313,7 +314,7 @@ def _pull_contacts(
             failpoint("page_stored")
             work.progress("contacts", crm, len(page.items))
         if runs:
-            odd += _find_missing_records(work, result, crm, key, runs, trusting=trusting)
+            odd += find_missing_records(work, result, crm, key, runs, trusting=trusting)
     return runs
 
 
@@ -347,68 +348,3 @@ def _pull_activities(
             result.crms[crm].activities += sum(not each.gone for each in page.items)
             work.progress("activities", crm, len(page.items))
     full_pull.end_tracking(work.store, crm, key)
-
-
-def _read_by_id(
-    work: Work, crm: str, refs: Sequence[Ref], save: Callable[..., object], *, doubted: Collection[Ref]
-) -> tuple[list[Odd], list[Ref]]:
-    """Store records as they are now. Returns those of which the answer cannot be read.
-
-    With it those of the `doubted` ones that the CRM may just not show: they stay as they are.
-    """
-    odd: list[Odd] = []
-    unseen: list[Ref] = []
-    for some in in_chunks(refs, 1_000):
-        items = list(work.crms[crm].read(some))
-        # A record that was asked for by an old id comes under its new one.
-        came = {
-            Ref(each.ref.crm, each.ref.kind, known_as) for each in items for known_as in (each.ref.id, *each.aliases)
-        }
-        left = [ref for ref in some if ref not in came]
-        hidden = {each.ref for each in items if each.unseen}.intersection(doubted)
-        unseen += sorted(hidden)
-        items = [each for each in items if each.ref not in hidden]
-        with work.store.begin() as writing:
-            save(writing, items=items)
-            update_odd_records(writing, crm, add=left, drop=came)
-        odd += [Odd(f"{ref.kind} {ref.id}", "in a form that cannot be read", ref) for ref in left]
-    return odd, unseen
-
-
-def _find_missing_records(
-    work: Work, result: Result, crm: str, stream: str, runs: Sequence[str], *, trusting: bool
-) -> list[Odd]:
-    """After a pull of everything, in one run or several: records that did not come are read by id.
-
-    Those that are gone are buried; those that cannot be read are returned. What the CRM may just not show stays, and
-    so do all of a kind where many did not come, unless somebody said that it is `trusting`. Raises `Unavailable` when
-    nothing came at all: an empty answer is a broken feed before it is an empty CRM. Its cursor goes too, or the next
-    pull would go on from there.
-    """
-    with work.store.read() as reading:
-        missing, seen = find_unpulled(reading, runs, crm)
-        deleted = find_remains(reading, crm)
-        doubts = {} if trusting else doubt_missing(reading, crm, missing)
-    if not seen:
-        with work.store.begin() as writing:
-            drop_cursor(writing, crm, stream)
-        known = f"although crmsync knows {len(missing):,}" if missing else "and crmsync has never seen one"
-        raise Unavailable(
-            crm,
-            f"it answered without any record {known}, so nothing is changed; check what the integration user may see; "
-            f"if {crm} is really empty, remove its table from the config",
-        )
-    follows = work.config.follows_accounts()
-    save = partial(save_contacts, run=runs[-1], now=work.now, colleagues=follows)
-    result.problems += doubts.values()
-    missing = [each for each in missing if each.kind not in doubts]
-    odd, unseen = _read_by_id(work, crm, [*missing, *deleted], save, doubted=[] if trusting else missing)
-    result.problems += [
-        f"{crm}: {count_of(many, kind)} did not come when everything was read again, and {crm} names no deletion; what "
-        "was known is kept and nothing written there; let crmsync's user read them again; to forget "
-        "what was deleted for good, run: crmsync backfill --yes"
-        for kind, many in Counter(each.kind for each in unseen).items()
-    ]
-    with work.store.begin() as writing:
-        end_full_run(writing, crm, stream)
-    return odd

@@ -200,6 +200,34 @@ def test_S08_a_purged_activity_is_found_by_a_full_pull_that_was_cut_off_and_went
     assert streams == ["activities", "contacts", "mapping", "pulled"]
 
 
+def test_what_a_record_did_that_is_not_shown_stays_though_the_pull_is_cut_off_between_it_and_activities(state):
+    hubspot = crm()
+    hidden, other = contact(1), contact(2)
+    for number, each in enumerate((hidden, other)):
+        hubspot.edit(each)
+        hubspot.happen(activity(number, each))
+    run_cycle(work(state, hubspot))
+    hubspot.records.pop(hidden.ref)
+    del hubspot.happened["form_submitted:0", hidden.ref]
+    unseen = replace(hidden, gone=True, erased=True, unseen=True)
+    read, pages = hubspot.read, hubspot.activities
+    hubspot.read = lambda refs: [unseen if each.ref == hidden.ref else each for each in read(refs)]
+
+    def cut(_cursor):
+        raise Cancelled("stopped")
+        yield
+
+    hubspot.activities = cut
+    for minute in (1, 2):
+        with pytest.raises(Cancelled):
+            run_cycle(work(state, hubspot, now=NOW + timedelta(minutes=minute)), "backfill", full=True)
+    hubspot.activities = lambda cursor: [*pages(cursor), Page((), cursor or "9", whole=frozenset({""}))]
+    run_cycle(work(state, hubspot, now=NOW + timedelta(minutes=3)), "backfill", full=True)
+    assert ids(state) == ["form_submitted:0", "form_submitted:1"]
+    streams = sorted(row["stream"].partition(":")[0] for row in rows(state, schema.cursor))
+    assert streams == ["activities", "contacts", "mapping", "pulled"]
+
+
 def test_S08_points_for_what_was_purged_go_with_a_backfill(state):
     hubspot, one = crm(), contact(1)
     hubspot.edit(one)

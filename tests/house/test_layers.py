@@ -63,6 +63,7 @@ DOING = APPLY | {
     "crmsync.pull",
     "crmsync.pull_events",
     "crmsync.pull_history",
+    "crmsync.pull_missing",
     "crmsync.pull_outcomes",
     "crmsync.redaction",
     "crmsync.result",
