@@ -12,6 +12,7 @@ import os
 import platform
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -119,6 +120,8 @@ def _month(of: Mapping[str, Any] | None) -> list[str]:
         return ["Not measured."]
     rows = [Days(*row) for row in of["rows"]]
     growth = (rows[-1].state - rows[1].state) / (rows[-1].day - rows[1].day)
+    later = sum((now.day - last.day) * now.written for last, now in pairwise(rows[1:]))
+    each = (rows[-1].state - rows[1].state) * 2**20 / max(1, later)
     return [
         f"{of['people']:,} people, of whom one in a hundred does something each day; four runs a day. "
         f"{of['date']}, {of['machine']}.",
@@ -130,7 +133,8 @@ def _month(of: Mapping[str, Any] | None) -> list[str]:
             for it in rows
         ),
         "",
-        f"From day {rows[1].day} on a day adds {growth:,.1f} MB to the state.",
+        f"From day {rows[1].day} on a day adds {growth:,.1f} MB to the state, or {each:,.0f} bytes for each record "
+        "written: the history, which `[state] keep` bounds and `[write] at_least` makes smaller.",
     ]
 
 

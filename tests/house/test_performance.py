@@ -39,5 +39,6 @@ def test_a_month_says_by_how_much_the_state_grows_in_a_day():
     rows = [[0, 300, 500, 90, 100_000, 3_000], [5, 310, 400, 20, 9_000, 200], [10, 330, 400, 20, 9_000, 200]]
     said = render({"runs": {}, "month": {**MEASURED, "people": 2_000, "rows": rows}})
 
-    assert "From day 5 on a day adds 4.0 MB to the state." in said
+    # 20 MB for the 45,000 that were written from day 5 on.
+    assert "From day 5 on a day adds 4.0 MB to the state, or 466 bytes for each record written" in said
     assert "| 10 | 330 MB | 400 MB | 20 s | 9,000 | 200 |" in said
