@@ -85,8 +85,9 @@ def read_run(reading: Connection, run_id: str) -> Any:
 
 def _newest(reading: Connection) -> Any:
     """The run, or the plan that somebody looked at, that began last; of two at once the run. `None` without any."""
-    seen = [row for each in (run_journal.PREVIEW, run_journal.APPROVED) for row in run_journal.list_plans(reading, each)]
-    found = (*run_journal.recent_runs(reading, 1), *seen)
+    looked_at = (run_journal.PREVIEW, run_journal.APPROVED)
+    plans = [row for verdict in looked_at for row in run_journal.list_plans(reading, verdict)]
+    found = (*run_journal.recent_runs(reading, 1), *plans)
     return max(found, key=lambda row: (row.started, row.verdict not in run_journal.PLANS, row.id), default=None)
 
 
