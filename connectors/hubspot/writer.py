@@ -219,7 +219,8 @@ class Writer:
     def _objection(self, it: Input, prop: str, value: str) -> str:
         if prop == OWNER:
             known = not value or self._takes_records(value)
-            return "" if known else f"the HubSpot owner {value} is deactivated or unknown: remove them from the pool"
+            said = f"the HubSpot owner {value} is deactivated or unknown; remove them where a pool has them"
+            return "" if known else said
         if prop == STAGE and self._is_moved_back(it) and not self._api.settings.backward_stages:
             return "HubSpot moves stages only forward, so it would ignore this (see [hubspot] backward_stages)"
         return objection_to(value, self._portal.definitions("contacts").get(prop), prop)

@@ -243,7 +243,8 @@ def _read(path: Path) -> str:
         # With the mark that Windows puts in front of a file.
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise ConfigError(f"there is no config file {path}", next_command="crmsync init") from None
+        elsewhere = "" if path.is_absolute() else f" in {Path.cwd()}; if yours is elsewhere, name it with --config"
+        raise ConfigError(f"there is no config file {path}{elsewhere}", next_command="crmsync init") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path} is not text in UTF-8; save it in UTF-8") from None
     except OSError as error:

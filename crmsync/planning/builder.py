@@ -177,7 +177,7 @@ def _prepare(work: Work, tx: Connection, setting: Setting) -> Prepared:
     promised, judged = journal.take_unsent(tx, setting.crms)
     give_back_turns(tx, promised, work.now_ms)
     promised |= approval.release_undone(tx, setting.approval.plans)
-    release_by_config(tx, work.config.decision_hash())
+    release_by_config(tx, work.config.decision_hash(), work.config.band_names())
     adopted = run_journal.adopted_configs(tx)
     # A CRM that was absent when the config was adopted was never planned for by it.
     plan_all_again(tx, [crm for crm in setting.crms if adopted and crm not in adopted])

@@ -34,6 +34,7 @@ from crmsync.routing.lifecycle import StageReason
 from crmsync.scoring import Scores, score
 from crmsync.store.due_people import people_to_score
 from crmsync.store.ledgers import ENTRY, ENTRY_DTYPE, number_lines
+from crmsync.store.records import bands_in_crms
 from crmsync.store.score_inputs import Facts
 from crmsync.store.scores import (
     PEOPLE_AT_ONCE,
@@ -143,7 +144,9 @@ def _score(
     config = work.config
     columns = read_people_columns(tx, config, people, holds, facts, now=work.now, counted=counted, keep=True)
     before = known_scores(tx, people)
-    previous = [before[each].band if each in before else None for each in people]
+    # Who has no score in this state may be in a band of the CRMs already: it was built anew.
+    held = bands_in_crms(tx, [each for each in people if each not in before], config.band_names())
+    previous = [before[each].band if each in before else held.get(each) for each in people]
     # What one more activity would bring is rounded as a whole: it may move although no line of today does.
     waits_for_rounded = "next" not in config.write.fields
     scores = score(config, columns, work.now, config.zone, previous, waits_for_rounded=waits_for_rounded)

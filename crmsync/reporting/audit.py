@@ -120,8 +120,13 @@ def _case(judged: JudgedCases, row: int, *, high: bool, bands: Sequence[str]) ->
 
 
 def _top_reasons(lines: Mapping[str, int]) -> list[str]:
-    """The rules that weigh most: `Demo requested +30`."""
-    given = sorted(((name, points) for name, points in lines.items() if points), key=lambda each: -abs(each[1]))
+    """The rules that weigh most, each net of its own decay and cap: `Demo requested +30`."""
+    nets: dict[str, int] = {}
+    for name, points in lines.items():
+        rule, _, cut = name.rpartition(": ")
+        whose = rule if rule in lines and (cut == "time decay" or cut.startswith("at most ")) else name
+        nets[whose] = nets.get(whose, 0) + points
+    given = sorted(((name, points) for name, points in nets.items() if points), key=lambda each: -abs(each[1]))
     return [f"{name} {format_points(points, '+')}" for name, points in given[:REASONS]]
 
 

@@ -71,11 +71,9 @@ def show_changes(
 
 
 def read_run(reading: Connection, run_id: str) -> Any:
-    """The row of a run or plan; `latest` is the newest one. Raises `ConfigError` where there is none."""
+    """The row of a run or plan; `latest` is the one that began last. Raises `ConfigError` where there is none."""
     if run_id == LATEST:
-        plans = [row for verdict in run_journal.APPROVABLE for row in run_journal.list_plans(reading, verdict)]
-        plans.sort(key=lambda row: (-row.started, row.id))
-        row = next(iter([*run_journal.recent_runs(reading, 1), *plans]), None)
+        row = _newest(reading)
         if row is None:
             raise ConfigError("there is no run yet", "crmsync plan")
         return row
@@ -83,6 +81,14 @@ def read_run(reading: Connection, run_id: str) -> Any:
     if row is None:
         raise ConfigError(f"there is no run or plan {run_id}; to list the last ones: {LISTED_BY}", LISTED_BY)
     return row
+
+
+def _newest(reading: Connection) -> Any:
+    """The run, or the plan that somebody looked at, that began last; of two at once the run. `None` without any."""
+    looked_at = (run_journal.PREVIEW, run_journal.APPROVED)
+    plans = [row for verdict in looked_at for row in run_journal.list_plans(reading, verdict)]
+    found = (*run_journal.recent_runs(reading, 1), *plans)
+    return max(found, key=lambda row: (row.started, row.verdict not in run_journal.PLANS, row.id), default=None)
 
 
 def read_names(reading: Connection, run_id: str) -> Names:

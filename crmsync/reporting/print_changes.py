@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
@@ -69,8 +70,7 @@ def _print_protected(console: Console, rows: Sequence[Mapping[str, Any]]) -> Non
     said = f"Protected, so not changed: {count_of(len(rows), 'value')} of {count_of(records, 'record')}"
     print_sentences(console, said)
     for (name, record), some in groupby(rows, key=lambda each: (each["name"], each["record"])):
-        crm, kind, ref_id = record.split(":", 2)
-        print_sentences(console, f"{name or 'no name'}, {crm} {kind} {ref_id}")
+        print_sentences(console, f"{name or 'no name'}, {_called(record)}")
         for each in some:
             present, wanted = (_value(each["field"], each[side]) for side in ("before", "after"))
             print_sentences(console, f"  {each['field']} stays {present}, not {wanted}: {each['why']}")
@@ -103,14 +103,16 @@ FOUND = {"user": "changed by a user", "unknown": "found after a restore"}
 
 
 def print_history(console: Console, document: Document) -> None:
-    """What a person's score, stage and owner were, the newest first."""
+    """What a person's score, stage and owner were, the newest first; of records that differ with their names."""
     document = make_printable(document)
     print_person_heading(console, document)
+    moments = Counter((each["at"], each["run"]) for each in document["history"])
     for each in document["history"]:
         at = format_minute(datetime.fromisoformat(each["at"]))
         who = f"run {each['run']}" if each["run"] else FOUND.get(each["by"], f"changed by {each['by']}")
+        differs = moments[each["at"], each["run"]] > 1
         console.print()
-        print_sentences(console, f"{at}, {who}")
+        print_sentences(console, f"{at}, {who}{''.join(f', {_called(it)}' for it in each['records'] if differs)}")
         held = {name: each[name] for name in each["changed"]}
         said = [f"{name} {_value(name, value)}" for name, value in held.items()]
         print_sentences(console, f"  {', '.join(said)}")
@@ -127,6 +129,11 @@ def _value(field: str, value: Any) -> str:
     return ("unassigned" if field == "owner" else "(empty)") if value in (None, "") else show_value(value)
 
 
+def _called(record: str) -> str:
+    """`hubspot:contact:51` as people read it."""
+    return record.replace(":", " ", 2)
+
+
 def print_rows(console: Console, rows: Iterable[Mapping[str, Any]]) -> None:
     """Rows of changes: who and which record once, then each field."""
     for (name, record), some in groupby(rows, key=lambda each: (each["name"], each["record"])):
@@ -134,11 +141,10 @@ def print_rows(console: Console, rows: Iterable[Mapping[str, Any]]) -> None:
 
 
 def _print_record(console: Console, name: str, record: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    crm, kind, ref_id = record.split(":", 2)
     outcomes = {each["outcome"] for each in rows}
     same = f": {ENDED.get(rows[0]['outcome'], rows[0]['outcome'])}" if len(outcomes) == 1 else ""
     console.print()
-    print_sentences(console, f"{name or 'no name'}, {crm} {kind} {ref_id}{same}")
+    print_sentences(console, f"{name or 'no name'}, {_called(record)}{same}")
     # The reason of a score is told once, as why.
     for each in (it for it in rows if it["field"] != "reason" or it["after"] != it["why"]):
         ended = "" if same else f" ({ENDED.get(each['outcome'], each['outcome'])})"

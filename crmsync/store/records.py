@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, delete, or_, select, update
@@ -10,13 +10,23 @@ from sqlalchemy import Connection, delete, or_, select, update
 from crmsync.identity.matching import MAIL
 from crmsync.identity.names import name_words
 from crmsync.model import Ref, Scalar
-from crmsync.store.schema import alias, identity, name_word, record, score_input
+from crmsync.store.schema import LIVE, alias, identity, name_word, record, score_input
 from crmsync.store.sql import has_rows, one_of, plain_rows, unindexed, upsert, write_many
 
 
 def held_band(current: Mapping[str, Scalar]) -> str:
     """The band among the score fields that a CRM has of a record; `""` without one."""
     return str(current.get("band") or "")
+
+
+def bands_in_crms(connection: Connection, people: Collection[int], order: Sequence[str]) -> dict[int, str]:
+    """For these people the band that the CRMs hold: the highest one of their live records, by `order`, lowest first."""
+    places = {name: place for place, name in enumerate(order)}
+    found: dict[int, str] = {}
+    query = select(record.c.person, record.c.band).where(one_of(record.c.person, people), LIVE)
+    for whose, band in plain_rows(connection, query) if people else ():
+        found[whose] = max(found.get(whose, ""), band, key=lambda name: places.get(name, -1))
+    return found
 
 
 def rows_by_ref(connection: Connection, refs: Iterable[Ref]) -> dict[Ref, dict[str, Any]]:

@@ -9,9 +9,10 @@ import orjson
 from sqlalchemy import Connection, bindparam, delete, select, update
 
 from crmsync.model import Scalar
-from crmsync.store.schema import LIVE, UNDONE, change, note, record, run
+from crmsync.store.records import bands_in_crms
+from crmsync.store.schema import INCLUDED, LIVE, UNDONE, change, note, person, record, run
 from crmsync.store.scores import make_dirty
-from crmsync.store.sql import IN_LIST, dump_json, in_chunks, upsert
+from crmsync.store.sql import IN_LIST, dump_json, in_chunks, upsert, write_many
 
 REQUEST = "undo:"
 """How the notes begin that ask a daemon to undo a run."""
@@ -51,12 +52,21 @@ def drop_undone(connection: Connection, fields: Mapping[int, Collection[str]]) -
     )
 
 
-def release_by_config(connection: Connection, config_hash: str) -> None:
-    """Nothing waits any longer that was undone under other configs; those records are planned for again."""
-    others = select(record.c.id).where(UNDONE, ~record.c.undone.contains(config_hash, autoescape=True))
-    ids = list(connection.scalars(others))
+def release_by_config(connection: Connection, config_hash: str, order: Sequence[str]) -> None:
+    """Nothing waits any longer that was undone under other configs; those records are planned for again.
+
+    Their people are in the band again that the CRMs hold (`order` has the lowest first): whom a run brought into a
+    band does not stay in it by its `drop_below` once that run was undone.
+    """
+    others = select(record.c.id, record.c.person, record.c.undone)
+    rows = connection.execute(others.where(UNDONE, ~record.c.undone.contains(config_hash, autoescape=True))).all()
+    ids = [row.id for row in rows]
     for some in in_chunks(ids, IN_LIST):
         connection.execute(update(record).where(record.c.id.in_(some)).values(undone=""))
+    moved = {row.person for row in rows if row.person is not None and "band" in orjson.loads(row.undone)}
+    held = bands_in_crms(connection, moved, order)
+    remembered = update(person).where(person.c.id == bindparam("who"), INCLUDED).values(band=bindparam("held_band"))
+    write_many(connection, remembered, [{"held_band": band, "who": who} for who, band in held.items()])
     make_dirty(connection, ids)
 
 

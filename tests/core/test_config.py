@@ -226,6 +226,14 @@ def test_a_file_that_is_not_there_says_how_to_make_one(tmp_path):
     assert caught.value.next_command == "crmsync init"
 
 
+def test_in_another_folder_than_that_of_the_config_it_is_said_where_it_was_looked_for(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="there is no config file") as caught:
+        load(Path("crmsync.toml"))
+    said = f"there is no config file crmsync.toml in {tmp_path}; if yours is elsewhere, name it with --config"
+    assert caught.value.problems == (said,)
+
+
 def test_a_file_that_is_not_text(tmp_path):
     path = tmp_path / "crmsync.toml"
     path.write_bytes(b"\xff\xfe\x00")

@@ -21,7 +21,7 @@ from crmsync.store import journal, schema
 from crmsync.store.database import open_store
 from crmsync.store.records import rows_by_ref
 from tests.support import make
-from tests.support.cycles import after_pull, balanced, held, totals, two_crms, world
+from tests.support.cycles import ADA, DAYS, NEVER_FADES, after_pull, balanced, held, hot, totals, two_crms, world
 from tests.support.make import MODEL, NOW, activity, apply_plan, config, contact, crm, work
 from tests.support.state import ledgers
 
@@ -328,6 +328,19 @@ def test_law_9_incremental_equals_a_full_pull(tmp_path_factory, seed):
     fresh = make.store(path, "fresh.db")
     run_cycle(work(fresh, *crms, now=NOW + timedelta(hours=3)), approved=True)
     assert sorted(totals(fresh).values()) == sorted(incremental.values())
+    fresh.close()
+
+
+def test_a_state_that_is_built_anew_keeps_people_in_their_band_down_to_drop_below(tmp_path, state):
+    hubspot = hot()
+    low, high = (config(NEVER_FADES.replace("mql = 50", f"mql = {{ at = {at}, drop_below = 40 }}")) for at in (60, 70))
+    for day, model in enumerate((low, high)):
+        run_cycle(work(state, hubspot, now=DAYS[day], settings=model), approved=True)
+    assert hubspot.records[ADA].current["band"] == "mql"
+    written = len(hubspot.writes)
+    fresh = make.store(tmp_path, "fresh.db")
+    assert run_cycle(work(fresh, hubspot, now=DAYS[2], settings=high)).bands == {"mql": 1}
+    assert len(hubspot.writes) == written
     fresh.close()
 
 

@@ -250,6 +250,27 @@ def test_another_config_writes_what_is_right_by_it(state):
     assert {row["undone"] for row in rows(state, schema.record)} == {""}
 
 
+STICKY = NEVER_FADES.replace("mql = 50", "mql = { at = 70, drop_below = 40 }")
+LOW = NEVER_FADES.replace("mql = 50", "mql = { at = 60, drop_below = 40 }")
+
+
+@pytest.mark.parametrize("ran_between", [False, True])
+def test_a_band_that_was_undone_is_not_held_on_to_once_the_config_is_put_right(state, ran_between):
+    hubspot = hot()
+    run(state, hubspot, at=DAYS[0], model=STICKY)
+    assert held(hubspot)["1"] == (65, "lead", None)
+    before = dict(hubspot.records[ADA].current)
+    lowered = run(state, hubspot, at=DAYS[1], model=LOW)
+    assert held(hubspot)["1"] == (65, "mql", "hubspot-ann")
+    undo(state, lowered.run, hubspot, at=DAYS[2], settings=config(LOW))
+    if ran_between:
+        assert run(state, hubspot, at=DAYS[2] + MINUTE, model=LOW).verdict == "held"
+    after = run(state, hubspot, at=DAYS[3], model=STICKY)
+    assert (after.verdict, after.bands) == ("ok", {"warm": 1})
+    assert held(hubspot)["1"] == (65, "lead", None)
+    assert hubspot.records[ADA].current == before
+
+
 def test_who_has_an_owner_does_not_wait_for_the_one_that_was_undone(state):
     hubspot, salesforce = two_crms()
     run(state, hubspot, salesforce, at=DAYS[0])

@@ -122,6 +122,7 @@ def test_a_deactivated_owner_does_not_drag_the_score_down(sandbox, ready):
     for connector in (ready, hubspot(sandbox)):
         (receipt,) = connector.write([change(contact_id, score=9, owner=owner)])
         assert (receipt.ok, set(receipt.refused)) == (True, {"owner"})
+    assert "remove them where a pool has them" in receipt.refused["owner"]
     assert properties(sandbox, contact_id)["ls_score"] == "9"
     assert not properties(sandbox, contact_id).get("hubspot_owner_id")
 

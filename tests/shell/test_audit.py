@@ -2,11 +2,13 @@
 
 import csv
 import json
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
 
+from crmsync.config import load
 from crmsync.cycle import run_cycle
 from crmsync.store.database import open_store
 from crmsync.store.schema import verdict
@@ -60,6 +62,19 @@ def test_S4_28_a_sample_of_the_state_is_the_same_each_time(path, filled):
     assert hot["reasons"] == ["Demo requested +30", "VP or above +20", "Over 200 employees +15"]
     assert (hot["score"], hot["owner"], hot["outcome"], hot["verdict"]) == (65, "ann@acme.example", None, None)
     assert hot["name"].startswith("Person ")
+
+
+def test_reasons_are_net_of_the_decay_and_the_cap_of_their_rule(path, state_url):
+    decaying = make.MODEL.replace("cap = 45", 'cap = 45\ndecay = { half_life = "10d" }', 1)
+    path.write_text(path.read_text().replace(make.MODEL, decaying))
+    hubspot, one = make.crm("hubspot"), make.contact(1)
+    hubspot.edit(one)
+    for day in range(1, 6):
+        hubspot.happen(make.activity(day, one, "page_viewed", days_ago=day, url="https://x.example/pricing"))
+    with closing(open_store(state_url)) as store:
+        run_cycle(make.work(store, hubspot, now=NOW, settings=load(path)), approved=True)
+    (who,) = audited(path)["people"]
+    assert (who["score"], who["reasons"]) == (45, ["Pricing page viewed +45"])
 
 
 def test_without_a_seed_it_is_the_week_and_that_is_printed(path, filled):

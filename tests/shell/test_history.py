@@ -167,6 +167,15 @@ def test_the_history_in_words(path, state):
     assert "hubspot-ann" not in ended.out
 
 
+def test_records_that_a_run_changed_differently_are_told_apart_by_their_names(path, state):
+    hubspot, salesforce = two_crms()
+    edit(salesforce, Ref("salesforce", "lead", "00Q1"), owner="salesforce-ann")
+    ran = go(path, state, hubspot, salesforce)
+    told = crmsync("history", "ada@x.example", "-c", path).out
+    assert f"run {ran.run}, hubspot contact 1\n" in told
+    assert f"run {ran.run}, salesforce lead 00Q1\n" in told
+
+
 def test_nobody_has_no_history(path, state):
     go(path, state, hot())
     ended = crmsync("history", "ghost@x.example", "-c", path, "--json")

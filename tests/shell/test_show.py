@@ -91,6 +91,18 @@ def test_latest_is_the_newest_run_and_before_any_run_the_newest_plan(path, state
     assert shown(path, "latest")["run"] == ran.run
 
 
+def test_latest_is_the_plan_just_made_though_runs_came_before_it(path, state):
+    hubspot, salesforce = two_crms()
+    go(path, state, hubspot, salesforce)
+    hubspot.edit(replace(hubspot.records[ADA], changed_at=DAYS[1], fields={"title": "Clerk"}))
+    plan = go(path, state, hubspot, salesforce, at=DAYS[1], act=preview_run)
+    seen = shown(path, "latest", "ada@x.example")
+    assert (seen["run"], seen["verdict"]) == (plan.run, "preview")
+    assert {row["outcome"] for row in seen["changes"]} == {"planned"}
+    ran = go(path, state, hubspot, salesforce, at=DAYS[2])
+    assert shown(path, "latest")["run"] == ran.run
+
+
 def test_a_plan_that_waits_says_why_and_the_run_that_held_it_names_it(path, state):
     hubspot = crm("hubspot")
     for number in range(1, 4):
