@@ -23,7 +23,7 @@ def named_as_deleted(org: Org, object_: str, ids: Sequence[str]) -> frozenset[st
     span = urlencode({"start": (end - REACH).isoformat(), "end": end.isoformat()})
     try:
         named: frozenset[str] = org.spare("GET", f"sobjects/{object_}/deleted/?{span}", read=_named)
-    # Whatever it is about: without the log the records only wait, and what concerns all of Salesforce the next call says.
+    # Whatever it says: without the log the records only wait, and what concerns all of Salesforce stops the next call.
     except (ConfigError, Unavailable):
         return frozenset()
     return frozenset(each for each in ids if each[:15] in named)
