@@ -105,7 +105,8 @@ def test_W12_a_field_that_is_described_as_editable_and_refused_is_tried_once_mor
     assert len(tries) == 2
     assert told == [
         "hubspot: the contact field crmsync_band (band) is on hold for 1 record since 2026-11-21 12:15 UTC, because "
-        "hubspot rejects it or does not keep it; crmsync tries again after 2026-11-22 12:15 UTC, or when the record changes"
+        "hubspot rejects it or does not keep it; crmsync tries again after 2026-11-22 12:15 UTC, or when the record "
+        "changes"
     ]
     hubspot.write = taken
     run(state, hubspot, at=DAYS[1] + 2 * SOON)
