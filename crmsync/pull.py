@@ -226,6 +226,10 @@ def _pull(work: Work, attempt: Attempt, crm: str, *, full: bool, trusting: bool 
 
     runs = _pull_contacts(work, result, crm, connector.contacts, contacts, save_noting, full=full, trusting=trusting)
     _pull_activities(work, result, crm, connector.activities, note_news, full=full, trusting=trusting, runs=runs)
+    if runs:
+        # Only now: whoever goes on where activities were cut off has to know which records came.
+        with work.store.begin() as writing:
+            end_full_run(writing, crm, f"full:{contacts}" if full else contacts)
     pull_outcomes(work, result, crm, full=full, trusting=trusting)
     with work.store.begin() as writing:
         is_same_mapping = (read_cursor(writing, crm, MAPPING) or contacts).partition(" ")[0] == contacts
@@ -409,6 +413,4 @@ def _find_missing_records(
         "what was deleted for good, run: crmsync backfill --yes"
         for kind, many in Counter(each.kind for each in unseen).items()
     ]
-    with work.store.begin() as writing:
-        end_full_run(writing, crm, stream)
     return odd
