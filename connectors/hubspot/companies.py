@@ -103,7 +103,7 @@ class Companies:
         remembered = self._values
         known = {company_id: remembered[company_id] for company_id in ids if company_id in remembered}
         missing = sorted(ids - known.keys())
-        read = {each["id"]: _only(each, properties) for each in read_many(self._api, "companies", properties, missing)}
+        read = self._read(missing, properties)
         alone = {company_id: self._alone(company_id, properties) for company_id in missing if company_id not in read}
         known |= read | {company_id: values for company_id, values in alone.items() if values is not None}
         if len(remembered) + len(missing) > KEPT:
@@ -111,6 +111,17 @@ class Companies:
         else:
             remembered.update(known)
         return known | dict.fromkeys(ids - known.keys())
+
+    def _read(self, ids: Sequence[str], properties: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """The values of those of these companies that are there by the id they are asked for."""
+        try:
+            return {each["id"]: _only(each, properties) for each in read_many(self._api, "companies", properties, ids)}
+        except RequestRefused as error:
+            if not error.says_nothing_there:
+                raise
+        # Others on this page have theirs, unless the portal has no companies: then this is refused, too.
+        self._api.get(self._api.place("list", kind="companies"), [("limit", "1")])
+        return {}
 
     def _alone(self, company_id: str, properties: Sequence[str]) -> Mapping[str, Any] | None:
         """The values of a company that a batch did not bring: by its former id one that was merged is found.

@@ -8,7 +8,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from connectors.salesforce.client import Org
-from connectors.salesforce.errors import RequestRefused, text_of
+from connectors.salesforce.errors import text_of
+from crmsync.errors import ConfigError, Unavailable
 
 REACH = timedelta(days=14, hours=23)
 """How far back is asked: the log has fifteen days (resources-getdeleted in the REST guide, 2026-11-21)."""
@@ -22,7 +23,8 @@ def named_as_deleted(org: Org, object_: str, ids: Sequence[str]) -> frozenset[st
     span = urlencode({"start": (end - REACH).isoformat(), "end": end.isoformat()})
     try:
         named: frozenset[str] = org.spare("GET", f"sobjects/{object_}/deleted/?{span}", read=_named)
-    except RequestRefused:
+    # Whatever it says: without the log the records only wait, and what concerns all of Salesforce stops the next call.
+    except (ConfigError, Unavailable):
         return frozenset()
     return frozenset(each for each in ids if each[:15] in named)
 

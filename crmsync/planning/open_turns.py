@@ -67,4 +67,4 @@ def _end_of_record(
         return "used"
     if record is None or not record.is_live or record.owner != before:
         return "unused"
-    return "open" if is_kept or (is_refused and record.is_waiting) else "unused"
+    return "open" if record.is_waiting and (is_kept or is_refused) else "unused"

@@ -59,7 +59,7 @@ def describe_field_on_hold(field: FieldOnHold, names: FieldMap) -> str:
     if field.is_read_only:
         return f"{said}crmsync's user cannot edit it; crmsync tries again when it can"
     until = _minute(field.since + journal.PATIENCE)
-    return f"{said}{crm} rejects it; crmsync tries again after {until}, or when the record changes"
+    return f"{said}{crm} rejects it or does not keep it; crmsync tries again after {until}, or when the record changes"
 
 
 def _minute(at: int) -> str:

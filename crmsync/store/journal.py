@@ -400,7 +400,8 @@ def unpark_changes(
     """Try again what was parked before an instant (milliseconds), or `after` another one: a clock was wrong then.
 
     Somebody may have mended what was in its way. What was parked until the next run only is tried again in any case.
-    What is on hold because all of it is `read_only` waits for as long as that is so, and is tried again at once then.
+    What is on hold because all of it is `read_only` waits for as long as that is so. Once a field no longer is, its
+    record is tried again at once, whatever else is on hold there.
     """
     it = record.c
     ready: dict[int, list[int]] = {0: [], 1: []}
@@ -409,13 +410,14 @@ def unpark_changes(
         held = orjson.loads(text)
         at, names = held.get("at", 0), held["after"].keys()
         locked = names & set((read_only or {}).get((crm, kind), ()))
-        if names and names == locked:
-            if not held.get("again"):
-                waiting.append({"its_id": row_id, "now_on_hold": dump_json({**held, "again": True})})
-        elif at <= before or (after is not None and at > after):
+        was_locked = names & set(held.get("locked", ()))
+        is_waiting = bool(names) and names == locked
+        if not is_waiting and (at <= before or (after is not None and at > after)):
             ready[0].append(row_id)
-        elif held.get("again"):  # the attempt counts: a second refusal in a row is left for long
-            ready[1].append(row_id)
+        elif not is_waiting and (held.get("again") or was_locked - locked):
+            ready[1].append(row_id)  # the attempt counts: a second refusal in a row is left for long
+        elif locked != was_locked:
+            waiting.append({"its_id": row_id, "now_on_hold": dump_json({**held, "locked": sorted(locked)})})
     for attempts, row_ids in ready.items():
         for some in in_chunks(row_ids, IN_LIST):
             tried_again = {"on_hold": "", "attempts": attempts, "dirty": True}

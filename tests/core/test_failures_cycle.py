@@ -2,8 +2,9 @@
 
 import pytest
 
+from connectors.salesforce.connector import SalesforceConnector
 from connectors.sandbox.faults import Fault
-from crmsync.errors import ConfigError
+from crmsync.errors import ConfigError, Unavailable
 from crmsync.model import Ref
 from crmsync.reporting.status import refused_document
 from crmsync.store import schema
@@ -127,6 +128,29 @@ def test_a_lead_that_is_not_shown_to_a_full_pull_is_kept_and_told_and_forgotten_
     runs.run("salesforce", full=True, approved=True)
     row = next(each for each in runs.rows() if each["ref_id"] == lead)
     assert (row["gone"], row["emails"]) == (True, "[]")
+
+
+def test_what_a_lead_did_that_is_not_shown_stays_where_a_full_pull_is_cut_off_and_goes_on(runs, monkeypatch):
+    runs.run("salesforce")
+    (lead,) = alone(runs, "salesforce", "lead", 1)
+    runs.do("salesforce", "add_activity", who=lead)
+    runs.run("salesforce")
+    row = next(each for each in runs.rows() if each["ref_id"] == lead)
+    did = [each for each in runs.rows(schema.activity) if each["record"] == row["id"]]
+    assert did
+    runs.do("salesforce", "unshare", ids=[lead])
+
+    def breaks(*_):
+        raise Unavailable("salesforce", "it does not answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SalesforceConnector, "activities", breaks)
+        with pytest.raises(Unavailable):
+            runs.run("salesforce", full=True, approved=False)
+    result = runs.run("salesforce", full=True, approved=False)
+    assert [each for each in runs.rows(schema.activity) if each["record"] == row["id"]] == did
+    assert [each for each in result.problems if "1 lead did not come" in each]
+    assert runs.run("salesforce", approved=False).problems == []
 
 
 @pytest.mark.parametrize(("days", "gone"), [(14, True), (16, False)])

@@ -1,7 +1,9 @@
 """A field that a CRM does not let us edit: each run says so, and tries again as soon as its description allows it."""
 
+from dataclasses import replace
 from datetime import timedelta
 
+import orjson
 import pytest
 
 from crmsync.model import Receipt
@@ -103,11 +105,44 @@ def test_W12_a_field_that_is_described_as_editable_and_refused_is_tried_once_mor
     assert len(tries) == 2
     assert told == [
         "hubspot: the contact field crmsync_band (band) is on hold for 1 record since 2026-11-21 12:15 UTC, because "
-        "hubspot rejects it; crmsync tries again after 2026-11-22 12:15 UTC, or when the record changes"
+        "hubspot rejects it or does not keep it; crmsync tries again after 2026-11-22 12:15 UTC, or when the record "
+        "changes"
     ]
     hubspot.write = taken
     run(state, hubspot, at=DAYS[1] + 2 * SOON)
     assert band(hubspot) == "mql"
+
+
+def test_W12_what_another_tool_keeps_changing_back_is_not_said_to_be_rejected_alone(state, hubspot):
+    hubspot.read_only = {}
+    for number in range(6):
+        ran = run(state, hubspot, at=DAYS[0] + number * SOON)
+        edit(hubspot, ADA, current={**hubspot.records[ADA].current, "band": "cold"})
+    (told,) = holds(ran)
+    assert "hubspot rejects it or does not keep it" in told
+
+
+def test_W12_a_field_beside_one_that_is_refused_for_another_reason_is_written_as_soon_as_it_can_be(state, hubspot):
+    taken, tries = hubspot.write, []
+
+    def write(changes, narrow=list):
+        for change in narrow(changes):
+            tries.append(set(change.after))
+            after = {name: value for name, value in change.after.items() if name != "stage"}
+            told = list(taken([replace(change, after=after)])) if after else []
+            refused = {**(told[0].refused if told else {}), **({"stage": "a rule"} if "stage" in change.after else {})}
+            yield Receipt(change.ref, bool(set(change.after) - set(refused)), reason="a rule", refused=refused)
+
+    hubspot.write = write
+    for number in range(4):
+        run(state, hubspot, at=DAYS[0] + number * SOON)
+    assert orjson.loads(rows(state, schema.record)[0]["on_hold"])["after"] == {"band": "mql", "stage": "mql"}
+    waited = len(tries)
+    hubspot.read_only = {}
+    for number in range(4, 9):
+        run(state, hubspot, at=DAYS[0] + number * SOON)
+    assert band(hubspot) == "mql"
+    assert len(tries) == waited + 1
 
 
 def test_W12_records_of_a_field_are_counted_in_one_sentence(state, hubspot):

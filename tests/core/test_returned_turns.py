@@ -304,3 +304,17 @@ def test_whoever_gets_a_refused_person_again_after_the_patience_had_one_turn(sta
         go(state, hubspot, at=day)
     assert turns(state) == {("sales", "ann"): 1, ("sales", "bob"): 1}
     assert rows(state, schema.open_turn) == []
+
+
+def test_the_turn_of_somebody_whom_the_crm_leaves_with_a_late_owner_does_not_stay_open(state, hubspot):
+    """Nobody is taken away twice for being late, so that the refused change is not tried again."""
+    join(hubspot, 1)
+    sla = {"within": "3h", "reroute": True}
+    go(state, hubspot, sla=sla)
+    hubspot.refusing[ADA] = "this record stays hers"
+    assert go(state, hubspot, at=DAYS[0] + timedelta(hours=5), sla=sla).crms["hubspot"].rejected == 1
+    for minutes in (15, 30):
+        go(state, hubspot, at=DAYS[0] + timedelta(hours=5, minutes=minutes), sla=sla)
+    assert owners(hubspot) == {"p1": "hubspot-ann"}
+    assert rows(state, schema.open_turn) == []
+    assert turns(state)["sales", "bob"] == 0

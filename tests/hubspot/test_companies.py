@@ -192,3 +192,20 @@ def test_the_check_tells_whether_the_token_may_read_companies(sandbox, ready):
     assert any("crm.objects.companies.read" in each for each in hubspot(sandbox, ONLY_COMPANIES).check().problems)
     plain = replace(NAMES, fields={"title": "jobtitle"})
     assert not any("companies" in each for each in hubspot(sandbox, plain).check().problems)
+
+
+def test_a_company_that_is_not_there_takes_no_account_from_the_other_contacts_of_the_page(sandbox, ready):
+    """A batch in which nothing is there can be a 404, and the others of the page are remembered."""
+    connector = hubspot(sandbox, WITH_COMPANIES)
+    accounts = {each: found.company for each, found in contacts(connector)[0].items() if found.company}
+    first, *_ = accounts
+    other = next(each for each, company in accounts.items() if company.id != accounts[first].id)
+    connector = hubspot(sandbox, WITH_COMPANIES)
+    list(connector.read([Ref("hubspot", "contact", first)]))
+    said = {"status": "error", "message": "Could not get some COMPANY objects", "category": "OBJECT_NOT_FOUND"}
+    gone = f"/companies/(batch/read|{accounts[other].id})$"
+    sandbox.faults.add(Fault(do="answer", vendor="hubspot", path=gone, status=404, body=said))
+    read = {each.ref.id: each for each in connector.read([Ref("hubspot", "contact", each) for each in (first, other)])}
+    assert read[first].company == accounts[first]
+    assert read[first].unread == frozenset()
+    assert read[other].company.name == ""

@@ -87,7 +87,10 @@ def test_a_purged_record_is_gone_where_salesforce_still_names_it_as_deleted(sand
     assert len(asked) == 2
 
 
-@pytest.mark.parametrize("why", ["long ago", "refused", "without a list", "without ids"])
+@pytest.mark.parametrize(
+    "why",
+    ["long ago", "refused", "without a list", "without ids", "broken", "a page of HTML", "led elsewhere", "retired"],
+)
 def test_a_purged_record_that_salesforce_does_not_name_cannot_be_told_from_one_that_is_not_shown(
     sandbox, crm, leads, why
 ):
@@ -98,6 +101,10 @@ def test_a_purged_record_that_salesforce_does_not_name_cannot_be_told_from_one_t
         "refused": {"status": 400, "body": [{"errorCode": "EXCEEDED_ID_LIMIT", "message": "too many"}]},
         "without a list": {"status": 200, "body": {"deletedRecords": None}},
         "without ids": {"status": 200, "body": {"deletedRecords": [None, {"id": 7}, {"id": ""}]}},
+        "broken": {"status": 500, "body": "oops"},
+        "a page of HTML": {"status": 200, "body": "<html>"},
+        "led elsewhere": {"status": 302, "body": ""},
+        "retired": {"status": 410, "body": [{"errorCode": "GONE", "message": "no such version"}]},
     }
     if why in answers:
         sandbox.faults.add(Fault(do="answer", vendor="salesforce", path="/sobjects/Lead/deleted", **answers[why]))
