@@ -187,7 +187,7 @@ def _prepare(work: Work, tx: Connection, setting: Setting) -> Prepared:
     spread_edits(tx, setting.crms)
     breaches = read_breaches(tx, work.config, work.now) if _acts_on_breaches(work.config) else []
     make_dirty(tx, sorted(contacts_of(tx, owners_to_replace(work.config.sla, breaches).keys())))
-    journal.wake_up(tx, work.now_ms, setting.read_only)
+    journal.wake_up(tx, work.now_ms, setting.read_only, setting.crms)
     holds = read_holds(tx, work.config, work.now)
     due: list[int] = []
     if work.config.asks_about_account_scores():

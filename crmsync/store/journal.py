@@ -395,18 +395,25 @@ def park_changes(connection: Connection, changes: Sequence[tuple[int, Change]], 
 
 
 def unpark_changes(
-    connection: Connection, before: int, after: int | None = None, read_only: ReadOnly | None = None
+    connection: Connection,
+    before: int,
+    after: int | None = None,
+    read_only: ReadOnly | None = None,
+    crms: Collection[str] | None = None,
 ) -> None:
     """Try again what was parked before an instant (milliseconds), or `after` another one: a clock was wrong then.
 
     Somebody may have mended what was in its way. What was parked until the next run only is tried again in any case.
     What is on hold because all of it is `read_only` waits for as long as that is so. Once a field no longer is, its
-    record is tried again at once, whatever else is on hold there.
+    record is tried again at once, whatever else is on hold there. With `crms` only theirs: of a CRM that is skipped
+    nobody knows what can be edited.
     """
     it = record.c
+    query = select(it.id, it.crm, it.kind, it.on_hold).where(ON_HOLD)
+    query = query if crms is None else query.where(it.crm.in_(crms))
     ready: dict[int, list[int]] = {0: [], 1: []}
     waiting = []
-    for row_id, crm, kind, text in connection.execute(select(it.id, it.crm, it.kind, it.on_hold).where(ON_HOLD)):
+    for row_id, crm, kind, text in connection.execute(query):
         held = orjson.loads(text)
         at, names = held.get("at", 0), held["after"].keys()
         locked = names & set((read_only or {}).get((crm, kind), ()))
@@ -453,9 +460,12 @@ def fields_on_hold(connection: Connection, read_only: ReadOnly) -> list[FieldOnH
     return [FieldOnHold(*which, *since) for which, since in sorted(found.items())]
 
 
-def wake_up(connection: Connection, now: int, read_only: ReadOnly) -> None:
-    """Time alone makes these contacts due: a user's change has been respected long enough, or a refusal may be over."""
-    unpark_changes(connection, now - PATIENCE, read_only=read_only)
+def wake_up(connection: Connection, now: int, read_only: ReadOnly, crms: Collection[str] | None = None) -> None:
+    """Time alone makes these contacts due: a user's change has been respected long enough, or a refusal may be over.
+
+    With `crms` what was refused is tried again in these alone.
+    """
+    unpark_changes(connection, now - PATIENCE, read_only=read_only, crms=crms)
     connection.execute(update(record).where(WAKING, record.c.wake_at <= now).values(dirty=True, wake_at=None))
 
 

@@ -6,10 +6,11 @@ from datetime import timedelta
 import orjson
 import pytest
 
+from crmsync.errors import Unavailable
 from crmsync.model import Receipt
 from crmsync.store import schema
 from tests.support.cycles import ADA, DAYS, edit, held, hot, run
-from tests.support.make import activity, contact
+from tests.support.make import activity, contact, crm
 from tests.support.state import rows
 
 SOON = timedelta(minutes=15)
@@ -153,3 +154,19 @@ def test_W12_records_of_a_field_are_counted_in_one_sentence(state, hubspot):
     run(state, hubspot, at=DAYS[0])
     assert holds(run(state, hubspot, at=DAYS[0] + SOON)) == [SAID.replace("1 record", "3 records")]
     assert all(row["on_hold"] for row in rows(state, schema.record))
+
+
+def test_W12_a_run_that_skips_the_crm_does_not_begin_anew_with_what_waits_there(state, hubspot):
+    salesforce = crm("salesforce")
+    salesforce.edit(contact(1, "salesforce", "lead"))
+    run(state, hubspot, salesforce, at=DAYS[0])
+    run(state, hubspot, salesforce, at=DAYS[0] + SOON)
+
+    def is_gone(_cursor):
+        raise Unavailable("hubspot", "it does not answer")
+
+    hubspot.contacts = is_gone
+    assert run(state, hubspot, salesforce, at=DAYS[0] + 2 * SOON).skipped
+    del hubspot.contacts
+    back = run(state, hubspot, salesforce, at=DAYS[0] + 3 * SOON)
+    assert (back.crms["hubspot"].planned, holds(back)) == (0, [SAID])
