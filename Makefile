@@ -15,7 +15,7 @@ demo: .venv/demo
 	$(BIN)/crmsync demo
 
 test: .venv/test lint
-	$(BIN)/pytest -q -rs -n 2 --dist worksteal
+	$(BIN)/pytest -q -rs -n 3 --dist worksteal
 
 lint: .venv/test
 	$(BIN)/ruff check .
