@@ -24,7 +24,7 @@ from crmsync.store.schema import (
     record,
     run,
 )
-from crmsync.store.sql import IN_LIST, dump_json, in_chunks, upsert, write_many
+from crmsync.store.sql import IN_LIST, dump_json, in_chunks, unindexed, upsert, write_many
 from crmsync.store.tombstones import forgotten_refs
 
 PLANNED, SENT = "planned", "sent"
@@ -410,7 +410,7 @@ def unpark_changes(
     """
     it = record.c
     query = select(it.id, it.crm, it.kind, it.on_hold).where(ON_HOLD)
-    query = query if crms is None else query.where(it.crm.in_(crms))
+    query = query if crms is None else query.where(unindexed(it.crm).in_(crms))
     ready: dict[int, list[int]] = {0: [], 1: []}
     waiting = []
     for row_id, crm, kind, text in connection.execute(query):
