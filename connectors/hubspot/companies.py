@@ -53,9 +53,8 @@ class Companies:
         try:
             return self._asked(contacts, properties, on_contact)
         except RequestRefused as error:
-            if error.says_nothing_there:  # none of this batch, which says nothing of the others
-                return unknown
-            self._give_up(error)
+            if not error.says_nothing_there:  # of this batch, which says nothing of the others
+                self._give_up(error)
             return unknown
 
     def _give_up(self, error: RequestRefused) -> None:

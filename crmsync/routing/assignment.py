@@ -319,9 +319,9 @@ class _Assigner:
         return _Lacking(self._lack(free, held, [normal_email(route.to)], route.to))
 
     def _give_human(self, human: str, why: str, free: Sequence[Holding], held: Mapping[Ref, str]) -> Sequence[Holding]:
-        given = [each for each in free if (each.ref.crm, human) in self.owners.by_email]
         if not self._can_lead(human, free):
             return ()
+        given = [each for each in free if (each.ref.crm, human) in self.owners.by_email]
         for each in given:
             said = "; ".join((why, *self._strangers(held, each.ref.crm)))
             self._give(each, self.owners.by_email[each.ref.crm, human], said)

@@ -9,6 +9,7 @@ import orjson
 from sqlalchemy import Connection, bindparam, cast, delete, func, insert, select
 
 from crmsync.model import TOUCHES, HandedOver, Standing
+from crmsync.store.journal import PARTLY, PLANNED, REJECTED, SENT, UPDATED
 from crmsync.store.run_journal import PLANS
 from crmsync.store.schema import (
     LIVE,
@@ -162,10 +163,10 @@ def owner_writes(connection: Connection, row_ids: Sequence[int], since: int) -> 
             of.record.in_(some), of.at >= since, of.run.not_in(plans), of.after.contains('"owner":', autoescape=True)
         )
         for row_id, at, state, after, said in plain_rows(connection, query.order_by(of.id)):
-            refused = state == "rejected" or (state == "partly" and "owner" in orjson.loads(said))
-            taken = state in ("updated", "partly") and not refused
+            refused = state == REJECTED or (state == PARTLY and "owner" in orjson.loads(said))
+            taken = state in (UPDATED, PARTLY) and not refused
             owner_id = str(orjson.loads(after)["owner"] or "")
-            write = OwnerWrite(owner_id, int(at), taken, refused, state in ("planned", "sent"))
+            write = OwnerWrite(owner_id, int(at), taken, refused, state in (PLANNED, SENT))
             found.setdefault(row_id, []).append(write)
     return found
 

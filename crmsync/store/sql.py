@@ -109,8 +109,10 @@ def upsert(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any
     if not rows:
         return
     keys = [column.name for column in table.primary_key]
-    at_once = connection.dialect.name == "postgresql" and len(rows) >= MANY
-    statement = _insert_arrays(table, keys, rows) if at_once else _insert_of(connection)(table)
+    is_postgres = connection.dialect.name == "postgresql"
+    at_once = is_postgres and len(rows) >= MANY
+    insert = postgresql.insert if is_postgres else sqlite.insert
+    statement = _insert_arrays(table, keys, rows) if at_once else insert(table)
     changing = {name: statement.excluded[name] for name in rows[0] if name not in keys}
     if changing:
         statement = statement.on_conflict_do_update(index_elements=keys, set_=changing)
@@ -124,10 +126,6 @@ def upsert(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any
 
 MANY = 100
 """So many rows are worth it to hand them to PostgreSQL as columns."""
-
-
-def _insert_of(connection: Connection) -> Any:
-    return postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
 
 
 def _insert_arrays(table: Table, keys: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> postgresql.Insert:

@@ -13,7 +13,7 @@ from crmsync.planning.verify import GONE_SINCE, read_present
 from crmsync.store import schema
 from crmsync.undo import undo_run
 from crmsync.work import Work
-from tests.support.cycles import ADA, DAYS, NEVER_FADES, edit, held, hot, line_breaks, run
+from tests.support.cycles import ADA, DAYS, NEVER_FADES, edit, held, hot, line_breaks, refuse_ann, run
 from tests.support.make import activity, config, contact, work
 from tests.support.state import rows
 
@@ -34,20 +34,6 @@ def dropping(hubspot, *names):
         for change in narrow(changes):
             after = {name: value for name, value in change.after.items() if name not in names}
             yield from taken([replace(change, after=after)])
-
-    hubspot.write = write
-
-
-def refuse_ann(hubspot):
-    """Let the CRM refuse every record that is to be hers."""
-    taken = hubspot.write
-
-    def write(changes, narrow):
-        for change in narrow(changes):
-            if change.after.get("owner") == "hubspot-ann":
-                yield Receipt(change.ref, ok=False, reason="this record cannot be hers")
-            else:
-                yield from taken([change])
 
     hubspot.write = write
 

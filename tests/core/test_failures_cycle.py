@@ -108,15 +108,21 @@ def test_a_lead_that_is_only_not_shown_any_more_is_kept_and_written_once_it_is_s
     assert None not in [runs.scores("salesforce")[each] for each in leads]
 
 
-def test_a_lead_that_is_not_shown_to_a_full_pull_is_kept_and_told_and_forgotten_where_somebody_says_so(runs):
+def hide_a_lead(runs):
+    """Hide a lead who is nobody else's and did something: its id, its row, and what it did."""
     runs.run("salesforce")
     (lead,) = alone(runs, "salesforce", "lead", 1)
     runs.do("salesforce", "add_activity", who=lead)
     runs.run("salesforce")
-    before = next(each for each in runs.rows() if each["ref_id"] == lead)
-    did = [each for each in runs.rows(schema.activity) if each["record"] == before["id"]]
+    row = next(each for each in runs.rows() if each["ref_id"] == lead)
+    did = [each for each in runs.rows(schema.activity) if each["record"] == row["id"]]
     assert did
     runs.do("salesforce", "unshare", ids=[lead])
+    return lead, row, did
+
+
+def test_a_lead_that_is_not_shown_to_a_full_pull_is_kept_and_told_and_forgotten_where_somebody_says_so(runs):
+    lead, before, did = hide_a_lead(runs)
     result = runs.run("salesforce", full=True, approved=False)
     row = next(each for each in runs.rows() if each["ref_id"] == lead)
     assert (row["gone"], row["emails"]) == (False, before["emails"])
@@ -131,14 +137,7 @@ def test_a_lead_that_is_not_shown_to_a_full_pull_is_kept_and_told_and_forgotten_
 
 
 def test_what_a_lead_did_that_is_not_shown_stays_where_a_full_pull_is_cut_off_and_goes_on(runs, monkeypatch):
-    runs.run("salesforce")
-    (lead,) = alone(runs, "salesforce", "lead", 1)
-    runs.do("salesforce", "add_activity", who=lead)
-    runs.run("salesforce")
-    row = next(each for each in runs.rows() if each["ref_id"] == lead)
-    did = [each for each in runs.rows(schema.activity) if each["record"] == row["id"]]
-    assert did
-    runs.do("salesforce", "unshare", ids=[lead])
+    _lead, row, did = hide_a_lead(runs)
 
     def breaks(*_):
         raise Unavailable("salesforce", "it does not answer")

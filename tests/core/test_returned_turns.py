@@ -9,11 +9,11 @@ import pytest
 from crmsync import cycle
 from crmsync.cycle import preview_run
 from crmsync.errors import Unavailable
-from crmsync.model import Owner, Receipt, Ref
+from crmsync.model import Owner, Ref
 from crmsync.store import schema
 from crmsync.store.forgetting import remove_records
 from tests.core.test_routing_run import BARE, ROUTES, SALES, go, join, owners, turns
-from tests.support.cycles import ADA, DAYS, after_pull, edit
+from tests.support.cycles import ADA, DAYS, after_pull, edit, refuse_ann
 from tests.support.make import config, crm, work
 from tests.support.state import rows
 
@@ -247,16 +247,7 @@ def test_the_value_of_somebody_who_was_not_given_is_given_back_too(state, hubspo
 
 def test_whom_the_crm_refuses_as_the_owner_had_their_turn_when_it_takes_the_next_one(state, hubspot):
     """Else every person to come would be tried with them first, and wait for the same refusal."""
-    taken = hubspot.write
-
-    def write(changes, narrow):
-        for change in narrow(changes):
-            if change.after.get("owner") == "hubspot-ann":
-                yield Receipt(change.ref, ok=False, reason="this record cannot be hers")
-            else:
-                yield from taken([change])
-
-    hubspot.write = write
+    refuse_ann(hubspot)
     join(hubspot, 1)
     for day in DAYS[:5]:
         go(state, hubspot, at=day)

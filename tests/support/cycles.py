@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from crmsync.cycle import run_cycle
 from crmsync.errors import Unavailable
-from crmsync.model import Ref
+from crmsync.model import Receipt, Ref
 from crmsync.store import schema
 from tests.support.make import MODEL, NOW, activity, config, contact, crm, work
 from tests.support.state import ledgers
@@ -120,3 +120,17 @@ def hot():
 
 def run(state, *crms, at, model=NEVER_FADES, **tables):
     return balanced(run_cycle(work(state, *crms, now=at, settings=config(model, **tables))))
+
+
+def refuse_ann(hubspot):
+    """Let the CRM refuse every record that is to be hers."""
+    taken = hubspot.write
+
+    def write(changes, narrow):
+        for change in narrow(changes):
+            if change.after.get("owner") == "hubspot-ann":
+                yield Receipt(change.ref, ok=False, reason="this record cannot be hers")
+            else:
+                yield from taken([change])
+
+    hubspot.write = write
